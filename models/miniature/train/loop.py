@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop of every miniature model: AdamW, one cosine, EMA weights, exact resume."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How long and how fast to train."""
+
+    steps: int
+    lr: float
+    warmup: int = 200
+    clip: float = 1.0
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.98)
+    ema: float = 0.998
+    checkpoint_seconds: float = 120.0
+    log_every: int = 50
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine down to 1 % of the peak."""
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def train(
+    model: nn.Module, losses: Callable[[int], Losses], recipe: Recipe, folder: Path, log: Callable[[str], None]
+) -> nn.Module:
+    """Train in place and return the averaged (EMA) model.
+
+    Args:
+        model: what is trained; parameters without gradient are left alone.
+        losses: from step number to named losses; their sum is minimised. Must be a pure function
+            of the step and the weights, or a resumed run differs from an undisturbed one.
+        folder: holds `checkpoint.pt` (weights, optimiser, step) and `curve.jsonl`.
+        log: gets a line of progress now and then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    start, spent = _resume(folder, model, averaged, optimiser)
+    began = saved = time.monotonic()
+    model.train()
+    for step in range(start, recipe.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, step)
+        parts = losses(step)
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(parts.values())).sum().backward()
+        nn.utils.clip_grad_norm_(trainable, recipe.clip)
+        optimiser.step()
+        averaged.update_parameters(model)
+        now = time.monotonic()
+        if step % recipe.log_every == 0 or step == recipe.steps - 1:
+            _record(folder, step, parts, spent + now - began, log)
+        if now - saved > recipe.checkpoint_seconds or step == recipe.steps - 1:
+            _save(folder, model, averaged, optimiser, step + 1, spent + now - began)
+            saved = time.monotonic()
+    return averaged.module.eval()
+
+
+def _record(folder: Path, step: int, parts: Losses, seconds: float, log: Callable[[str], None]) -> None:
+    values = {name: round(float(value.detach()), 4) for name, value in parts.items()}
+    with (folder / "curve.jsonl").open("a") as curve:
+        curve.write(json.dumps({"step": step, "seconds": round(seconds, 1), **values}) + "\n")
+    log(f"step {step} {seconds:.0f} s " + " ".join(f"{name} {value:.3f}" for name, value in values.items()))
+
+
+def _save(
+    folder: Path, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, step: int, seconds: float
+) -> None:
+    state = {
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "step": step,
+        "seconds": seconds,
+    }
+    partial = folder / "checkpoint.pt.partial"
+    torch.save(state, partial)
+    partial.replace(folder / "checkpoint.pt")
+
+
+def _resume(
+    folder: Path, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """The step to go on with and the seconds spent so far; forgets what was logged after it."""
+    if not (folder / "checkpoint.pt").exists():
+        return 0, 0.0
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    model.load_state_dict(state["model"])
+    averaged.load_state_dict(state["averaged"])
+    optimiser.load_state_dict(state["optimiser"])
+    curve = folder / "curve.jsonl"
+    if curve.exists():
+        lines = [line for line in curve.read_text().splitlines() if json.loads(line)["step"] < state["step"]]
+        curve.write_text("".join(line + "\n" for line in lines))
+    return int(state["step"]), float(state["seconds"])

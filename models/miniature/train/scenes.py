@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rendered scenes as arrays on disk, made once and read by every training.
+
+Shapes: N scenes, H = W = 128 pixels, S = 3 places for subjects (`count_N` of them are filled).
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from models.miniature.world.render import render_scene
+from models.miniature.world.scene import sample_scene
+from models.miniature.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS
+
+SIDE = 128
+TRAIN_SEED = 2_000_000_011
+"""Far from any seed that a person types, so that `miniature scenes --seed N` is never training data."""
+VALIDATION_SEED = 2_000_000_033
+_PLACES = 3
+_CHUNK = 500
+_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
+    "image_NHWC": ((SIDE, SIDE, 3), np.uint8),
+    "instance_NHW": ((SIDE, SIDE), np.uint8),
+    "count_N": ((), np.uint8),
+    "noun_NS": ((_PLACES,), np.uint8),
+    "colour_NS": ((_PLACES,), np.uint8),
+    "box_NS4": ((_PLACES, 4), np.float32),
+    "background_N": ((), np.uint8),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SceneArrays:
+    """Memory-mapped arrays, one entry a scene; captions as text."""
+
+    image_NHWC: np.ndarray
+    """uint8 sRGB."""
+    instance_NHW: np.ndarray
+    """uint8: 0 background, k the visible pixels of subject k - 1."""
+    count_N: np.ndarray
+    noun_NS: np.ndarray
+    """Index into NOUNS."""
+    colour_NS: np.ndarray
+    """Index into COLOURS, of the body."""
+    box_NS4: np.ndarray
+    """xyxy pixels, half-open."""
+    background_N: np.ndarray
+    caption_N: list[str]
+
+    def __len__(self) -> int:
+        return len(self.caption_N)
+
+
+def load_scenes(
+    cache: Path, seed: int, count: int, progress: Callable[[int], None] = lambda _: None
+) -> SceneArrays:
+    """The first `count` scenes of a seed, rendered now if the cache does not hold them."""
+    folder = cache / f"scenes-{seed}-{count}"
+    if not (folder / "captions.txt").exists():
+        _render_all(folder, seed, count, progress)
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _FIELDS}
+    return SceneArrays(**arrays, caption_N=(folder / "captions.txt").read_text().splitlines())
+
+
+def _render_all(folder: Path, seed: int, count: int, progress: Callable[[int], None]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (count, *shape))
+        for name, (shape, dtype) in _FIELDS.items()
+    }
+    captions: list[str] = []
+    starts = range(0, count, _CHUNK)
+    with ProcessPoolExecutor() as pool:
+        ends = [min(start + _CHUNK, count) for start in starts]
+        for start, end, (chunk, texts) in zip(
+            starts, ends, pool.map(_render_chunk, repeat(seed), starts, ends), strict=True
+        ):
+            for name, array in arrays.items():
+                array[start:end] = chunk[name]
+            captions += texts
+            progress(end)
+    for array in arrays.values():
+        array.flush()
+    (folder / "captions.txt").write_text("\n".join(captions) + "\n")
+
+
+def _render_chunk(seed: int, start: int, end: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    chunk = {name: np.zeros((end - start, *shape), dtype) for name, (shape, dtype) in _FIELDS.items()}
+    captions = []
+    for row, index in enumerate(range(start, end)):
+        rendered = render_scene(sample_scene(seed, index), SIDE)
+        chunk["image_NHWC"][row] = np.asarray(rendered.image)
+        chunk["count_N"][row] = len(rendered.subjects)
+        chunk["background_N"][row] = list(BACKGROUNDS).index(rendered.background)
+        for place, subject in enumerate(rendered.subjects):
+            chunk["instance_NHW"][row][subject.mask] = place + 1
+            chunk["noun_NS"][row, place] = NOUNS.index(subject.identity.noun)
+            chunk["colour_NS"][row, place] = list(COLOURS).index(subject.identity.body)
+            chunk["box_NS4"][row, place] = subject.box
+        captions.append(rendered.caption)
+    return chunk, captions

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokenizers for the small models, trained on the world's own captions."""
+
+import json
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import BertTokenizer, GPT2Tokenizer
+
+from models.miniature.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS
+
+_BERT_FIXED = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103, ".": 1012, "?": 1029}
+"""Grounding DINO's code knows these ids by heart, so a small vocabulary has to keep them."""
+
+
+def caption_tokenizer(captions: Iterable[str]) -> GPT2Tokenizer:
+    """A byte-level BPE tokenizer of OPT's kind (BOS and EOS are the same token)."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=420,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(captions, trainer)
+    learned = json.loads(bpe.to_str())["model"]
+    return GPT2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
+        bos_token="</s>",
+        eos_token="</s>",
+        unk_token="</s>",
+        pad_token="<pad>",
+        add_bos_token=True,
+        padding_side="left",
+    )
+
+
+def phrase_tokenizer() -> BertTokenizer:
+    """A BERT tokenizer that knows the world's words; every other word is one `[UNK]`."""
+    vocab = dict(_BERT_FIXED)
+    taken = set(vocab.values())
+    vocab |= {f"[unused{index}]": index for index in range(1030) if index not in taken}
+    scene_words = {word for phrase in BACKGROUNDS.values() for word in phrase.split()}
+    words = sorted({*NOUNS, *COLOURS, *scene_words, "a", "an", "and", "two", "three"})
+    vocab |= {word: 1030 + index for index, word in enumerate(words)}
+    return BertTokenizer(vocab=vocab, do_lower_case=True)
