@@ -30,8 +30,8 @@ from models.miniature.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS
 
 SIDE, PATCH, WIDTH, QUERIES = 96, 8, 128, 16
 SCENES, BATCH = 40_000, 32
-RECIPE = Recipe(steps=11_000, lr=1e-3, warmup=300)
-_DENSE_ONLY_STEPS = 1_500
+RECIPE = Recipe(steps=5_000, lr=1e-3, warmup=300)
+_DENSE_ONLY_STEPS = 1_000
 
 
 class CaptionerTraining(nn.Module):

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BLIP-2 captions (Li et al. 2023, arXiv 2301.12597): greedy, deterministic, batched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+from models.backends.protocols import Captioner
+from models.backends.runtime import Runtime
+from models.backends.weights import pretrained
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blip2(Runtime):
+    """BLIP-2 through transformers; any `Blip2ForConditionalGeneration` with its processor."""
+
+    model: str = "Salesforce/blip2-opt-2.7b"
+    """Hub name, local folder, or `miniature:captioner`."""
+    max_new_tokens: int = 30
+    """Longest caption, in tokens."""
+
+    def load(self) -> Captioner:
+        """Bring model and processor to the device."""
+        from transformers import Blip2ForConditionalGeneration, Blip2Processor
+
+        device, dtype = self.place()
+        processor = pretrained(Blip2Processor, self.model, self.revision)
+        model = pretrained(Blip2ForConditionalGeneration, self.model, self.revision, dtype=dtype)
+        return _Loaded(self.prepared(model, device), processor, self.max_new_tokens)
+
+
+class _Loaded:
+    def __init__(self, model, processor, max_new_tokens: int) -> None:  # noqa: ANN001
+        self._model, self._processor, self._max_new_tokens = model, processor, max_new_tokens
+
+    def caption(self, images: Sequence[Image]) -> list[str]:
+        import torch
+
+        if not images:
+            return []
+        # Without a text prompt nothing is padded, so a caption cannot depend on its neighbours.
+        pixels = self._processor.image_processor(images=list(images), return_tensors="pt").pixel_values
+        with torch.inference_mode():
+            tokens = self._model.generate(
+                pixel_values=pixels.to(self._model.device, self._model.dtype),
+                max_new_tokens=self._max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+            )
+        texts = self._processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]

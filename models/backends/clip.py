@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CLIP (Radford et al. 2021, arXiv 2103.00020): how well an image and a text agree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+from models.backends.protocols import Similarity
+from models.backends.runtime import Runtime
+from models.backends.weights import pretrained
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Runtime):
+    """CLIP through transformers; any `CLIPModel`."""
+
+    model: str = "openai/clip-vit-base-patch32"
+    """Hub name or local folder."""
+
+    def load(self) -> Similarity:
+        """Bring model and processor to the device."""
+        from transformers import CLIPModel, CLIPProcessor
+
+        device, dtype = self.place()
+        processor = pretrained(CLIPProcessor, self.model, self.revision)
+        model = pretrained(CLIPModel, self.model, self.revision, dtype=dtype)
+        return _Loaded(self.prepared(model, device), processor)
+
+
+class _Loaded:
+    def __init__(self, model, processor) -> None:  # noqa: ANN001
+        self._model, self._processor = model, processor
+
+    def similarity(self, images: Sequence[Image], texts: Sequence[str]) -> list[float]:
+        import torch
+        import torch.nn.functional as F
+
+        if not images:
+            return []
+        batch = self._processor(
+            images=list(images), text=list(texts), return_tensors="pt", padding=True, truncation=True
+        ).to(self._model.device)
+        with torch.inference_mode():
+            image = self._model.get_image_features(pixel_values=batch.pixel_values.to(self._model.dtype))
+            text = self._model.get_text_features(batch.input_ids, attention_mask=batch.attention_mask)
+        return F.cosine_similarity(image.pooler_output.float(), text.pooler_output.float()).tolist()

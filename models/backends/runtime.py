@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every torch backend has: where it runs, how precisely, and on how many threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.backends.weights import device_and_dtype
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Fields that all torch backends share."""
+
+    model: str = ""
+    """Hub name, local folder, or `miniature:NAME`."""
+    revision: str | None = None
+    """Commit or tag on the hub; pin it for a run that is to be repeated."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`."""
+    dtype: str = "auto"
+    """`auto`, `float32`, `bfloat16`, `float16`."""
+    compile: bool = False
+    """Whether to run the model through `torch.compile`."""
+    threads: int = 1
+    """CPU threads of one worker; part of the results' last bits."""
+
+    def place(self) -> tuple[torch.device, torch.dtype]:
+        """Device and dtype; also limits this process to `threads` CPU threads."""
+        import torch
+
+        torch.set_num_threads(self.threads)
+        return device_and_dtype(self.device, self.dtype)
+
+    def prepared(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model on its device, in inference mode, compiled if asked for."""
+        model = model.to(device).eval().requires_grad_(False)
+        if self.compile:
+            model.compile()
+        return model

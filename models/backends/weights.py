@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where weights come from, and on what they run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.backends.protocols import MissingWeights
+from models.miniature import WEIGHTS
+
+if TYPE_CHECKING:
+    import torch
+
+_SHIPPED = "miniature:"
+_HASHED_WHOLE = 64 * 2**20
+
+
+def located(model: str) -> str:
+    """The folder or hub name to load from; `miniature:captioner` is a folder in this repository.
+
+    Raises:
+        MissingWeights: if a path was given and nothing is there.
+    """
+    if model.startswith(_SHIPPED):
+        folder = WEIGHTS / model.removeprefix(_SHIPPED)
+    elif model.startswith((".", "/", "~")):
+        folder = Path(model).expanduser()
+    else:
+        return model
+    if not folder.is_dir():
+        raise MissingWeights(f"no weights for '{model}': {folder} is not a folder; give another `model:`")
+    return str(folder)
+
+
+def weights_digest(model: str) -> str | None:
+    """A digest of local weights: of all bytes of small files, of the size of large ones; None for a hub name."""
+    place = Path(located(model))
+    if not place.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for file in sorted(path for path in place.rglob("*") if path.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(place)} {size}".encode())
+        if size <= _HASHED_WHOLE:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """Resolve `auto`: the GPU with bfloat16 if there is one, else the CPU with float32."""
+    import torch
+
+    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    if dtype == "auto":
+        dtype = "bfloat16" if chosen.type == "cuda" else "float32"
+    return chosen, getattr(torch, dtype)
+
+
+def pretrained(loader: Any, model: str, revision: str | None, **options: Any) -> Any:  # noqa: ANN401
+    """`loader.from_pretrained`, with one clear line when the weights cannot be had.
+
+    Raises:
+        MissingWeights: if neither a folder nor the hub has them.
+    """
+    try:
+        return loader.from_pretrained(located(model), revision=revision, **options)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MissingWeights(f"cannot load {loader.__name__} from '{model}': {first}") from error

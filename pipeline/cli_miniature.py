@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of the miniature: render scenes, train the small models, score a build against truth."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+miniature = typer.Typer(no_args_is_help=True, help="The procedural world and the small models trained on it.")
+
+
+class Part(StrEnum):
+    """What can be trained."""
+
+    captioner = "captioner"
+    detector = "detector"
+    segmenter = "segmenter"
+    tagger = "tagger"
+
+
+@miniature.command()
+def scenes(
+    folder: Annotated[Path, typer.Argument(help="Gets images/*.jpg and truth.jsonl")],
+    count: Annotated[int, typer.Option(min=1, help="How many")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Which series of scenes")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Pixels of a side")] = 256,
+) -> None:
+    """Render scenes with their captions, boxes, masks and identities."""
+    from models.miniature.world import write_scenes
+    from pipeline.errors import UserError
+
+    try:
+        write_scenes(folder, count, seed, size)
+    except OSError as error:
+        raise UserError(f"cannot write scenes to {folder}: {error.strerror or error}") from error
+    print(f"{count} scenes of seed {seed} in {folder}")
+
+
+@miniature.command()
+def train(
+    part: Annotated[Part, typer.Argument(help="Which model")],
+    run: Annotated[Path, typer.Option(help="Checkpoints, curves and the result go here")] = Path("runs/miniature"),
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+) -> None:
+    """Train a small model as the shipped one was; run again to go on where it stopped."""
+    from pipeline.train_miniature import train_part
+
+    print(f"saved to {train_part(part.value, run, threads)}")
+
+
+@miniature.command()
+def score(
+    dataset: Annotated[Path, typer.Argument(help="A dataset built from rendered scenes")],
+    truth: Annotated[Path, typer.Argument(help="The scenes' truth.jsonl")],
+) -> None:
+    """Compare a build with the truth: nouns, boxes and masks."""
+    from pipeline.score_miniature import score_lines
+
+    print("\n".join(score_lines(dataset, truth)))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a mapping to a frozen dataclass, with errors that a person can act on."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from models.backends import backend_class
+from pipeline.errors import UserError
+from stages.backend import Backend
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
+    """An instance of a dataclass from plain values, each checked against its type hint.
+
+    Args:
+        values: as read from YAML; what is left out keeps its default.
+        path: where in the configuration we are, for messages.
+
+    Raises:
+        UserError: unknown key (with the nearest known one), wrong type, or a value the class refuses.
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path}: expected keys and values, got {values!r}")
+    hints = get_type_hints(cls)
+    known = {field.name: field for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{path}.{key}: no such key{nearest(str(key), known)}")
+    checked = {key: _checked(hints[key], value, known[key], f"{path}.{key}") for key, value in values.items()}
+    try:
+        return cls(**checked)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def nearest(word: str, known: Mapping[str, Any]) -> str:
+    """` (did you mean 'x'?)`, or what there is to choose from."""
+    match = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(known)}"
+
+
+def backend_job(hint: Any) -> str | None:  # noqa: ANN401
+    """The job (`captioner`, `detector`, ...) that a field's type asks a backend for, if it does."""
+    for option in (hint, *get_args(hint)):
+        if get_origin(option) is Backend:
+            return get_args(option)[0].__name__.lower()
+    return None
+
+
+def default_of(field: dataclasses.Field) -> Any:  # noqa: ANN401
+    """A field's default value, or None."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _checked(hint: Any, value: Any, field: dataclasses.Field, path: str) -> Any:  # noqa: ANN401
+    job = backend_job(hint)
+    if job and value is not None:
+        return _backend(job, value, field, path)
+    nested = next((option for option in (hint, *get_args(hint)) if dataclasses.is_dataclass(option)), None)
+    if nested and value is not None:
+        return build(nested, value, path)  # pyright: ignore[reportArgumentType]
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        raise UserError(f"{path}: {error.errors()[0]['msg']}, got {value!r}") from error
+
+
+def _backend(job: str, value: Any, field: dataclasses.Field, path: str) -> Any:  # noqa: ANN401
+    if not isinstance(value, Mapping):
+        raise UserError(f"{path}: expected keys such as `name:` and `model:`, got {value!r}")
+    default = default_of(field)
+    options = {key: option for key, option in value.items() if key != "name"}
+    try:
+        cls = backend_class(job, value["name"]) if "name" in value else type(default)
+    except LookupError as error:
+        raise UserError(f"{path}.name: {error}") from error
+    if cls is type(None):
+        raise UserError(f"{path}.name: say which {job}, for instance `name: clip`")
+    return build(cls, options, path)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset was made from. An output folder belongs to one manifest; another one is refused.
+
+Fields that only say where and how fast the work runs (`resources`) are not part of it.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.backends.protocols import MissingWeights
+from models.backends.weights import weights_digest
+from pipeline.config import BuildConfig, fingerprint, resolved
+from pipeline.errors import UserError
+from stages.base import Stage
+from stages.columns import SCHEMA_VERSION
+
+_PACKAGES = ("subjectforge", "torch", "transformers", "spacy", "ray", "pyarrow", "pillow")
+
+
+def identity_of(config: BuildConfig, source_digest: str) -> dict[str, Any]:
+    """Everything that decides the dataset's bytes, as plain data.
+
+    Raises:
+        UserError: if local weights are missing.
+    """
+    plain = resolved(config)
+    for stage in plain["stages"].values():
+        stage.pop("resources", None)
+        stage.pop("folder", None)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "config": plain,
+        "stage_versions": {name: stage.version for name, stage in config.stages.items()},
+        "weights": _weights(config.stages),
+        "source": source_digest,
+    }
+
+
+def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """Make `root` this run's output folder, or see that it already is; returns the fingerprint.
+
+    Writes `_meta/manifest.json` and `_meta/config.yaml` the first time.
+
+    Raises:
+        UserError: if the folder holds another run's dataset (with what differs), or something else.
+    """
+    meta = root / "_meta"
+    mark = fingerprint(identity)
+    if (meta / "manifest.json").exists():
+        _refuse_if_changed(root, json.loads((meta / "manifest.json").read_text())["identity"], identity)
+        return mark
+    if root.exists() and any(root.iterdir()):
+        raise UserError(f"{root} is not empty and holds no dataset; give another --output")
+    try:
+        meta.mkdir(parents=True, exist_ok=True)
+        (meta / "config.yaml").write_text(yaml.safe_dump(identity["config"], sort_keys=False))
+        manifest = {"fingerprint": mark, **about, "packages": _versions(), "identity": identity}
+        partial = meta / "manifest.json.partial"
+        partial.write_text(json.dumps(manifest, indent=1) + "\n")
+        partial.replace(meta / "manifest.json")
+    except OSError as error:
+        raise UserError(f"cannot write to {root}: {error.strerror or error}") from error
+    return mark
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401
+    """Dotted paths of the values that differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = list(dict.fromkeys([*old, *new]))
+        return [line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}")]
+    return [] if old == new else [path.removeprefix(".")]
+
+
+def _refuse_if_changed(root: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    changed = differences(old, json.loads(json.dumps(new)))
+    if changed:
+        shown = ", ".join(changed[:6]) + (f" and {len(changed) - 6} more" if len(changed) > 6 else "")
+        raise UserError(f"{root} holds the dataset of another run; changed since: {shown}; give another --output")
+
+
+def _weights(stages: Mapping[str, Stage]) -> dict[str, str | None]:
+    digests = {}
+    for name, stage in stages.items():
+        for field, backend in vars(stage).items():
+            if hasattr(backend, "load") and hasattr(backend, "model"):
+                try:
+                    digests[f"{name}.{field}"] = weights_digest(backend.model)
+                except MissingWeights as error:
+                    raise UserError(f"stages.{name}.{field}.model: {error}") from error
+    return digests
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stages that share workers: what one worker runs, one table after another.
+
+A stage with `resources` opens an operator; the stages after it that have none run in the same workers.
+So a light stage (nouns, select, score) costs no process and no copy of the images.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from stages.base import Resources, Stage
+from stages.columns import SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Consecutive stages and the workers that run them."""
+
+    stages: tuple[tuple[str, Stage], ...]
+    resources: Resources
+
+    @property
+    def name(self) -> str:
+        """`caption+nouns`."""
+        return "+".join(name for name, _ in self.stages)
+
+
+class Worker:
+    """Runs an operator's stages on tables; building one loads the models."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._functions = [(name, stage.setup()) for name, stage in operator.stages]
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """The table after all stages, with a column of seconds a row for each but the last of a shard."""
+        for name, function in self._functions:
+            started = time.perf_counter()
+            rows = table.num_rows
+            table = function(table)
+            if "key" in table.column_names:
+                share = (time.perf_counter() - started) / max(rows, 1)
+                table = table.append_column(SECONDS + name, pa.array([share] * rows, pa.float64()))
+        return table
+
+
+def operators(stages: Mapping[str, Stage]) -> list[Operator]:
+    """Group a chain; the first operator reads the source."""
+    groups: list[tuple[list[tuple[str, Stage]], Resources]] = []
+    for name, stage in stages.items():
+        if stage.resources is not None or not groups:
+            groups.append(([], stage.resources or Resources()))
+        groups[-1][0].append((name, stage))
+    return [Operator(tuple(group), resources) for group, resources in groups]
+
+
+def needed_cpus(chain: list[Operator]) -> float:
+    """CPUs that the whole chain holds while it runs."""
+    return sum(operator.resources.workers * operator.resources.cpus for operator in chain)
+
+
+def needed_gpus(chain: list[Operator]) -> float:
+    """GPUs that the whole chain holds while it runs."""
+    return sum(operator.resources.workers * operator.resources.gpus for operator in chain)
+
+
+def check_capacity(chain: list[Operator], cpus: float, gpus: float, where: str) -> None:
+    """Refuse what could only hang: every operator must be able to hold its workers at the same time.
+
+    Raises:
+        UserError: with the sum, and what there is.
+    """
+    for need, there, unit in ((needed_cpus(chain), cpus, "CPUs"), (needed_gpus(chain), gpus, "GPUs")):
+        if need > there + 1e-6:
+            parts = ", ".join(f"{o.name} {o.resources.workers} x {getattr(o.resources, unit.lower()):g}" for o in chain)
+            raise UserError(
+                f"the stages hold {need:g} {unit} ({parts}) but {where} has {there:g}; "
+                f"lower stages.NAME.resources.workers or .{unit.lower()}"
+            )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build would do: its stages, columns, workers, and how many shards are missing."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from pipeline.config import BuildConfig
+from pipeline.operators import needed_cpus, needed_gpus, operators
+
+
+def plan_table(config: BuildConfig) -> Table:
+    """One line a stage: what it reads and writes, which model, which workers."""
+    table = Table("stage", "reads", "writes", "model", "workers", box=None, header_style="bold")
+    for operator in operators(config.stages):
+        resources = operator.resources
+        gpus = f" + {resources.gpus:g} GPU" if resources.gpus else ""
+        for place, (name, stage) in enumerate(operator.stages):
+            held = f"{resources.workers} x {resources.cpus:g} CPU{gpus}" if place == 0 else "(same workers)"
+            models = ", ".join(_models(stage))
+            table.add_row(name, ", ".join(stage.inputs), ", ".join(stage.outputs.names), models, held)
+    return table
+
+
+def capacity_lines(config: BuildConfig) -> list[str]:
+    """CPUs and GPUs that the chain holds, against this machine's CPUs."""
+    chain = operators(config.stages)
+    cpus, gpus, here = needed_cpus(chain), needed_gpus(chain), os.cpu_count() or 1
+    verdict = "fits" if cpus <= here and not gpus else "does not fit on this machine alone; give --address"
+    return [f"holds {cpus:g} CPUs and {gpus:g} GPUs; this machine has {here} CPUs: {verdict}"]
+
+
+def shard_lines(config: BuildConfig, source: str | None, output: Path | None, limit: int | None) -> list[str]:
+    """Shards done and to do, as far as input and output are known; reads names only."""
+    from pipeline.dataset.layout import committed_shards
+    from pipeline.sources import open_source
+    from pipeline.sources.shards import shard_count
+
+    if source is None:
+        return ["shards: give --input to count them"]
+    items = open_source(source, config.source.kind, config.source.image_column).listing().num_rows
+    items = items if limit is None else min(items, limit)
+    shards = shard_count(items, config.shard_size)
+    done = len(committed_shards(output)) if output is not None and output.exists() else 0
+    return [f"{items} images in {shards} shards of {config.shard_size}: {done} done, {shards - done} to do"]
+
+
+def _models(stage: object) -> Iterator[str]:
+    for field in dataclasses.fields(stage):  # pyright: ignore[reportArgumentType]
+        value = getattr(stage, field.name)
+        if hasattr(value, "load"):
+            yield str(getattr(value, "model", type(value).__name__))

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All stages in this process, one shard after another: for tests, debugging and small jobs."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from pipeline.operators import Operator, Worker
+from pipeline.shard_reader import ShardReader
+
+
+def run_local(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Iterator[pa.Table]:
+    """Yield each shard's receipt as it is committed."""
+    workers = [Worker(operator) for operator in chain] if shards else []
+    for shard in shards:
+        table = read(shard)
+        for worker in workers:
+            table = worker(table)
+        yield table

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chain on Ray Data: a read task a shard, then one fixed pool of actors an operator.
+
+One block is one shard from beginning to end: block sizes are set so that Ray neither splits nor merges.
+Pools are fixed because growing ones start slowly; the order of shards is whatever it is, keys decide.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.operators import Operator, Worker, check_capacity
+from pipeline.shard_reader import ShardReader
+
+if TYPE_CHECKING:
+    from ray.data import Dataset, Datasource
+
+
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """Which cluster to use."""
+
+    address: str | None = None
+    """`auto`, `host:port`, or None: the job's own cluster inside a Ray job, else a local one."""
+    cpus: int | None = None
+    """CPUs of a local cluster; all of this machine's if not given."""
+
+
+def run_ray(
+    read: ShardReader, chain: Sequence[Operator], shards: Sequence[int], options: RayOptions
+) -> Iterator[pa.Table]:
+    """Yield each shard's receipt as it is committed, in any order.
+
+    Raises:
+        UserError: if the cluster cannot be reached, or is too small for the chain.
+    """
+    if not shards:
+        return
+    import ray
+
+    _connect(options)
+    try:
+        there = ray.cluster_resources()
+        check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
+        yield from _pipeline(read, chain, shards).iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        )
+    finally:
+        ray.shutdown()
+
+
+def _connect(options: RayOptions) -> None:
+    import logging
+
+    import ray
+
+    address = options.address or os.environ.get("RAY_ADDRESS") or "local"
+    local = {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(f"cannot connect to Ray at '{address}': {str(error).splitlines()[0]}") from error
+
+
+def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Dataset:
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = None
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    first, *rest = chain
+    stream = ray.data.read_datasource(
+        _datasource(read, first, shards),
+        num_cpus=first.resources.cpus,
+        concurrency=first.resources.workers,
+        override_num_blocks=len(shards),
+    )
+    for operator in rest:
+        stream = stream.map_batches(
+            Worker,
+            fn_constructor_args=(operator,),
+            batch_size=None,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            num_cpus=operator.resources.cpus,
+            num_gpus=operator.resources.gpus or None,
+            compute=ray.data.ActorPoolStrategy(
+                size=operator.resources.workers, max_tasks_in_flight_per_actor=2
+            ),
+        )
+    return stream
+
+
+def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Datasource:
+    from ray.data import Datasource, ReadTask
+    from ray.data.block import BlockMetadata
+
+    class Shards(Datasource):
+        def estimate_inmemory_data_size(self) -> int | None:
+            return None
+
+        def get_read_tasks(self, parallelism: int, per_task_row_limit: int | None = None, **_) -> list[ReadTask]:  # noqa: ANN003
+            return [ReadTask(_reader(read, first, shard), _no_metadata()) for shard in shards]
+
+    def _no_metadata() -> BlockMetadata:
+        return BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None)
+
+    return Shards()
+
+
+def _reader(read: ShardReader, first: Operator, shard: int):  # noqa: ANN202
+    def blocks() -> Iterator[pa.Table]:
+        yield Worker(first)(read(shard))
+
+    return blocks

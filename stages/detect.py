@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find what the caption names. In: image and nouns. Out: boxes, each with the noun it scored."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pyarrow as pa
+
+from models.backends.grounding_dino import GroundingDino
+from models.backends.protocols import Detection, Detector
+from stages.backend import Backend
+from stages.base import Resources, Stage, TableFunction
+from stages.columns import DETECTION
+from stages.images import decoded
+from stages.rows import Outcome, Row, table_function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detect(Stage):
+    """Open-vocabulary detection of an image's own nouns."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("image", "nouns")
+    outputs: ClassVar[pa.Schema] = pa.schema([pa.field("detections", pa.list_(DETECTION))])
+
+    detector: Backend[Detector] = field(default_factory=GroundingDino)
+    """Which model, and how it runs."""
+    box_threshold: float = 0.25
+    """Boxes must score more than this."""
+    batch_size: int = 8
+    """Images a forward pass."""
+    resources: Resources | None = field(default_factory=Resources)
+
+    def setup(self) -> TableFunction:
+        """Load the detector."""
+        detector = self.detector.load()
+
+        def work(rows: list[Row]) -> list[Outcome]:
+            images = [decoded(row["image"]) for row in rows]
+            # The same words asked for twice would split one thing's score between two equal phrases.
+            asked = [list(dict.fromkeys(noun["prompt"] for noun in row["nouns"])) for row in rows]
+            found = detector.detect(images, asked, self.box_threshold)
+            return [
+                {"detections": [_detection(d, words, row["nouns"]) for d in boxes]}
+                for boxes, words, row in zip(found, asked, rows, strict=True)
+            ]
+
+        return table_function(self, "detect", work, self.batch_size)
+
+
+def _detection(detection: Detection, words: list[str], nouns: list[Row]) -> Row:
+    prompts = [noun["prompt"] for noun in nouns]
+    return {
+        "noun": prompts.index(words[detection.phrase]),
+        "box": list(detection.box),
+        "score": detection.score,
+    }

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From stored bytes to a picture, at no more than the size that is needed."""
+
+from io import BytesIO
+
+from PIL import Image
+
+
+def decoded(data: bytes, at_least: int | None = None) -> Image.Image:
+    """The stored JPEG as RGB.
+
+    Args:
+        at_least: if given, the JPEG may be decoded smaller (by 2, 4 or 8) as long as no side falls
+            below this, which is several times faster for large pictures.
+    """
+    image = Image.open(BytesIO(data))
+    if at_least is not None:
+        image.draft("RGB", (at_least, at_least))
+    return image.convert("RGB")
