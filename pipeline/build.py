@@ -58,7 +58,11 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     if limit is not None:
         listing = listing.slice(0, limit)
     identity = identity_of(config, listing_digest(listing))
-    about = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "input": source, "items": listing.num_rows}
+    about = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input": source,
+        "items": listing.num_rows,
+    }
     mark = claim(output, identity, about)
     place = output / "_meta" / "source.parquet"
     if not place.exists():
@@ -85,7 +89,11 @@ def execute(job: Job, executor: str, ray: RayOptions) -> Outcome:
         UserError: if the executor is unknown, the cluster too small, or weights cannot be loaded.
     """
     started = time.monotonic()
-    images = sum(row["rows"] for table in watched(_receipts(job, executor, ray), len(job.todo)) for row in table.to_pylist())
+    images = sum(
+        row["rows"]
+        for table in watched(_receipts(job, executor, ray), len(job.todo))
+        for row in table.to_pylist()
+    )
     return Outcome(len(job.todo), images, time.monotonic() - started)
 
 
@@ -116,7 +124,10 @@ def summary(root: Path, seconds_by_stage: Sequence[tuple[str, float]] = ()) -> l
     lines = [
         f"images in    {found.rows}",
         f"samples out  {found.samples}  ({found.instances} instances)",
-        *(f"  {status} {stage}: {reason}  {count}" for (status, stage, reason), count in found.reasons.items()),
+        *(
+            f"  {status} {stage}: {reason}  {count}"
+            for (status, stage, reason), count in found.reasons.items()
+        ),
     ]
     rates = (f"{stage} {found.rows / seconds:.0f}" for stage, seconds in found.seconds.items() if seconds > 0)
     return [*lines, "images/s of one worker, by stage: " + " · ".join(rates)]

@@ -40,14 +40,18 @@ def build(
     from pipeline.run_ray import RayOptions
 
     job = steps.prepare(load_config(config, overrides or ()), source, output, limit)
-    print(f"{job.items} images in {job.shards} shards: {job.shards - len(job.todo)} done, {len(job.todo)} to do")
+    print(
+        f"{job.items} images in {job.shards} shards: {job.shards - len(job.todo)} done, {len(job.todo)} to do"
+    )
     if not job.todo and (output / "report.html").exists():
         print(f"nothing to do: {output} is complete")
         print(f"report       {(output / 'report.html').resolve()}")
         return
     outcome = steps.execute(job, executor, RayOptions(address))
     report = steps.finish(output)
-    print(f"built {outcome.images} images in {outcome.seconds:.0f} s ({outcome.images / max(outcome.seconds, 1e-9):.1f} images/s, start-up included)")
+    print(
+        f"built {outcome.images} images in {outcome.seconds:.0f} s ({outcome.images / max(outcome.seconds, 1e-9):.1f} images/s, start-up included)"
+    )
     print("\n".join([*steps.summary(output), f"report       {report.resolve()}"]))
 
 

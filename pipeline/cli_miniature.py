@@ -40,7 +40,9 @@ def scenes(
 @miniature.command()
 def train(
     part: Annotated[Part, typer.Argument(help="Which model")],
-    run: Annotated[Path, typer.Option(help="Checkpoints, curves and the result go here")] = Path("runs/miniature"),
+    run: Annotated[Path, typer.Option(help="Checkpoints, curves and the result go here")] = Path(
+        "runs/miniature"
+    ),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train a small model as the shipped one was; run again to go on where it stopped."""

@@ -34,7 +34,11 @@ def field_help(cls: type) -> dict[str, str]:
         body = ast.parse(inspect.cleandoc(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, doc in zip(body.body, body.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(doc, ast.Expr)
+                and isinstance(doc.value, ast.Constant)
+            ):
                 found[ast.unparse(field.target)] = " ".join(str(doc.value.value).split())
     return found
 

@@ -80,7 +80,9 @@ def _refuse_if_changed(root: Path, old: Mapping[str, Any], new: Mapping[str, Any
     changed = differences(old, json.loads(json.dumps(new)))
     if changed:
         shown = ", ".join(changed[:6]) + (f" and {len(changed) - 6} more" if len(changed) > 6 else "")
-        raise UserError(f"{root} holds the dataset of another run; changed since: {shown}; give another --output")
+        raise UserError(
+            f"{root} holds the dataset of another run; changed since: {shown}; give another --output"
+        )
 
 
 def _weights(stages: Mapping[str, Stage]) -> dict[str, str | None]:

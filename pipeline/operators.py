@@ -75,7 +75,9 @@ def check_capacity(chain: list[Operator], cpus: float, gpus: float, where: str) 
     """
     for need, there, unit in ((needed_cpus(chain), cpus, "CPUs"), (needed_gpus(chain), gpus, "GPUs")):
         if need > there + 1e-6:
-            parts = ", ".join(f"{o.name} {o.resources.workers} x {getattr(o.resources, unit.lower()):g}" for o in chain)
+            parts = ", ".join(
+                f"{o.name} {o.resources.workers} x {getattr(o.resources, unit.lower()):g}" for o in chain
+            )
             raise UserError(
                 f"the stages hold {need:g} {unit} ({parts}) but {where} has {there:g}; "
                 f"lower stages.NAME.resources.workers or .{unit.lower()}"

@@ -39,7 +39,13 @@ def _line(total: Counter[str], seconds: float) -> str:
 def _bar(receipts: Iterable[pa.Table], shards: int, stream: TextIO) -> Iterator[pa.Table]:
     total: Counter[str] = Counter()
     started = time.monotonic()
-    columns = (TextColumn("shards"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("shards"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(file=stream)) as progress:
         task = progress.add_task("starting workers", total=shards)
         for receipt in receipts:
@@ -55,6 +61,8 @@ def _lines(receipts: Iterable[pa.Table], shards: int, stream: TextIO) -> Iterato
         _tally(total, receipt)
         now = time.monotonic()
         if now - last >= _EVERY or total["shards"] == shards:
-            print(f"shard {total['shards']}/{shards} · {_line(total, now - started)}", file=stream, flush=True)
+            print(
+                f"shard {total['shards']}/{shards} · {_line(total, now - started)}", file=stream, flush=True
+            )
             last = now
         yield receipt

@@ -61,7 +61,9 @@ def _connect(options: RayOptions) -> None:
     import ray
 
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
-    local = {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
+    local = (
+        {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
+    )
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -106,7 +108,9 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
         def estimate_inmemory_data_size(self) -> int | None:
             return None
 
-        def get_read_tasks(self, parallelism: int, per_task_row_limit: int | None = None, **_) -> list[ReadTask]:  # noqa: ANN003
+        def get_read_tasks(
+            self, parallelism: int, per_task_row_limit: int | None = None, **_
+        ) -> list[ReadTask]:  # noqa: ANN003
             return [ReadTask(_reader(read, first, shard), _no_metadata()) for shard in shards]
 
     def _no_metadata() -> BlockMetadata:

@@ -25,7 +25,9 @@ def stage_class(name: str) -> type:
     """
     module, _, attribute = STAGES.get(name, name).partition(":")
     if not attribute:
-        raise LookupError(f"no stage is called '{name}'; known: {', '.join(STAGES)}, or 'package.module:Class'")
+        raise LookupError(
+            f"no stage is called '{name}'; known: {', '.join(STAGES)}, or 'package.module:Class'"
+        )
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -30,6 +30,8 @@ class Score(Stage):
     """A CLIP that compares each crop with `a photo of a LABEL`; none by default."""
     min_mask_area: int = 1
     """Pixels; an entity with a smaller mask goes."""
+    min_fill: float = 0.0
+    """Smallest share of its box that a mask may fill (Subject-Diffusion's loader: 0.6)."""
     min_entities: int = 1
     """Fewer entities left reject the sample."""
     batch_size: int = 16
@@ -50,11 +52,11 @@ class Score(Stage):
         scored = [
             entity | {"fill": _fill(entity), "clip_sim": score}
             for entity, score in zip(row["entities"], likeness, strict=True)
-            if entity["area"] >= self.min_mask_area
         ]
-        columns = {"entities": renumbered(scored)}
-        if len(scored) < self.min_entities:
-            return Reject("empty_masks", f"{len(scored)} of {len(row['entities'])} masks hold anything", columns)
+        kept = [e for e in scored if e["area"] >= self.min_mask_area and e["fill"] >= self.min_fill]
+        columns = {"entities": renumbered(kept)}
+        if len(kept) < self.min_entities:
+            return Reject("too_few_masks", f"{len(kept)} of {len(scored)} masks are large enough", columns)
         return columns
 
 
@@ -78,7 +80,9 @@ def _likeness(clip: Similarity, rows: list[Row]) -> list[list[float]]:
         image = decoded(row["image"])
         for entity in row["entities"]:
             x1, y1, x2, y2 = entity["box"]
-            crops.append(image.crop((int(x1), int(y1), max(int(x1) + 1, round(x2)), max(int(y1) + 1, round(y2)))))
+            crops.append(
+                image.crop((int(x1), int(y1), max(int(x1) + 1, round(x2)), max(int(y1) + 1, round(y2))))
+            )
             labels.append(f"a photo of a {entity['lemma']}")
     scores = iter(clip.similarity(crops, labels))
     return [[next(scores) for _ in row["entities"]] for row in rows]

@@ -25,6 +25,10 @@ class Select(Stage):
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
     drops: ClassVar[tuple[str, ...]] = ("detections",)
 
+    min_detections: int = 1
+    """Fewer detections, before anything else is dropped, reject the sample (Subject-Diffusion's builder: 2)."""
+    max_detections: int | None = None
+    """More detections reject it (Subject-Diffusion's builder: 8)."""
     min_score: float = 0.0
     """Boxes must score more than this."""
     min_area: float = 0.0
@@ -40,7 +44,7 @@ class Select(Stage):
     containment: float = 0.8
     """A box that lies in a larger one by more than this share is marked as contained in it."""
     min_entities: int = 1
-    """Fewer entities reject the sample (Subject-Diffusion's builder: 2)."""
+    """Fewer entities reject the sample."""
     max_entities: int = 8
     """More entities reject it. At most 255, the label map has one byte."""
     resources: Resources | None = None
@@ -61,8 +65,13 @@ class Select(Stage):
     def _outcome(self, row: Row) -> Outcome:
         entities = self._entities(row)
         columns = {"entities": entities}
-        if not row["detections"]:
+        count = len(row["detections"])
+        if not count:
             return Reject("nothing_detected", None, columns)
+        if count < self.min_detections:
+            return Reject("too_few_detections", f"{count} of at least {self.min_detections}", columns)
+        if self.max_detections is not None and count > self.max_detections:
+            return Reject("too_many_detections", f"{count} of at most {self.max_detections}", columns)
         if len(entities) < self.min_entities:
             return Reject("too_few_entities", f"{len(entities)} of at least {self.min_entities}", columns)
         if len(entities) > self.max_entities:

@@ -6,18 +6,15 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages.base import Stage, TableFunction
-from stages.columns import ERROR, LEDGER, OFFSETS, OK, SAMPLE, SCHEMA_VERSION, SECONDS
+from stages.columns import LEDGER, SECONDS
 from stages.shard.commit import commit, replace
+from stages.shard.contents import fill_shard
 from stages.shard.files import ShardFiles, place_of
-from stages.shard.record import MEMBERS, members_of
-from stages.shard.stats import shard_stats, stats_text
-from stages.shard.tar import TarStream
 
 RECEIPT = pa.schema(
     [
@@ -35,8 +32,6 @@ RECEIPT = pa.schema(
     ]
 )
 """The one row that stands for a shard once it is on disk; `written` is false if it had been there."""
-
-_METADATA = {"subjectforge.schema_version": str(SCHEMA_VERSION)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +60,13 @@ def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
     if not table.num_rows:
         return RECEIPT.empty_table()
     started = time.perf_counter()
-    table = table.sort_by("key")
-    number = _shard_number(table["key"].to_pylist())
+    keys = table["key"].to_pylist()
+    if keys != sorted(keys):
+        table = table.sort_by("key")
+    number = _shard_number(sorted(keys))
     files = ShardFiles(root / "data" / split, number)
     written = not files.stats.exists() and commit(
-        (files.tar, files.parquet, files.stats), partial(_fill, number, table)
+        (files.tar, files.parquet, files.stats), partial(fill_shard, number, table)
     )
     if written:
         _log_seconds(root, files, table, time.perf_counter() - started)
@@ -82,44 +79,6 @@ def _shard_number(keys: list[str]) -> int:
     if places != [(number, index) for index in range(len(keys))]:
         raise ValueError(f"{len(keys)} rows from {keys[0]} to {keys[-1]} are not one whole shard")
     return number
-
-
-def _fill(number: int, table: pa.Table, tar: BinaryIO, parquet: BinaryIO, stats: BinaryIO) -> None:
-    rows = _sample_table(table).to_pylist()
-    images = table["image"] if "image" in table.column_names else None
-    stream = TarStream(tar)
-    for index, row in enumerate(rows):
-        if row["status"] == OK:
-            _add_sample(stream, row, images[index].as_py() if images is not None else None)
-    stream.close()
-    tar.flush()
-    samples = pa.Table.from_pylist(rows, SAMPLE.with_metadata(_METADATA))
-    pq.write_table(samples, parquet, compression="zstd", row_group_size=max(len(rows), 1))
-    parquet.flush()
-    counts = shard_stats(number, samples, {"tar": tar, "parquet": parquet})
-    stats.write(stats_text(counts).encode())
-
-
-def _sample_table(table: pa.Table) -> pa.Table:
-    columns = [
-        table[field.name].cast(field.type)
-        if field.name in table.column_names and field.name not in OFFSETS.names
-        else pa.nulls(table.num_rows, field.type)
-        for field in SAMPLE
-    ]
-    return pa.Table.from_arrays(columns, schema=SAMPLE)
-
-
-def _add_sample(stream: TarStream, row: dict[str, Any], image: bytes | None) -> None:
-    try:
-        members = members_of(row, image)
-    except Exception as error:
-        message = (str(error).strip().splitlines() or [""])[0][:300]
-        row.update(status=ERROR, stage="write", reason=type(error).__name__, detail=message)
-        return
-    for extension in MEMBERS:
-        row[f"{extension}_offset"] = stream.add(f"{row['key']}.{extension}", members[extension])
-        row[f"{extension}_size"] = len(members[extension])
 
 
 def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> None:
@@ -139,7 +98,9 @@ def _receipt(stats: dict[str, Any], written: bool) -> pa.Table:
         "rejected": statuses["rejected"],
         "errors": statuses["error"],
         "instances": stats["instances"],
-        **{f"{kind}_{what}": files[kind][what] for kind in ("tar", "parquet") for what in ("bytes", "sha256")},
+        **{
+            f"{kind}_{what}": files[kind][what] for kind in ("tar", "parquet") for what in ("bytes", "sha256")
+        },
         "written": written,
     }
     return pa.Table.from_pylist([row], RECEIPT)

@@ -57,7 +57,9 @@ def _prompt(group: list[tuple[int, str, int]], separator: str) -> Prompt:
     for _, _, count in group:
         tokens.append(list(range(start, start + count)))
         start += count + 1
-    return Prompt(separator.join(text for _, text, _ in group) + end, [place for place, _, _ in group], tokens)
+    return Prompt(
+        separator.join(text for _, text, _ in group) + end, [place for place, _, _ in group], tokens
+    )
 
 
 def _fitted(phrase: str, tokenizer: PreTrainedTokenizerBase, limit: int) -> tuple[str, int]:

@@ -64,6 +64,9 @@ def pretrained(loader: Any, model: str, revision: str | None, **options: Any) ->
     Raises:
         MissingWeights: if neither a folder nor the hub has them.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     try:
         return loader.from_pretrained(located(model), revision=revision, **options)
     except (OSError, ValueError) as error:

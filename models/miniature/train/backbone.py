@@ -45,7 +45,9 @@ class DenseNouns(nn.Module):
         return [head(features) for head, features in zip(self.heads, maps, strict=True)]
 
 
-def train_backbone(scenes: SceneArrays, run: Path, recipe: Recipe, log: Callable[[str], None]) -> ResNetBackbone:
+def train_backbone(
+    scenes: SceneArrays, run: Path, recipe: Recipe, log: Callable[[str], None]
+) -> ResNetBackbone:
     """Train (or go on training) the backbone alone."""
     torch.manual_seed(0)
     model = DenseNouns().to(memory_format=torch.channels_last)
@@ -55,7 +57,9 @@ def train_backbone(scenes: SceneArrays, run: Path, recipe: Recipe, log: Callable
         with torch.autocast("cpu", torch.bfloat16):
             maps = model(batch.image_BCHW.contiguous(memory_format=torch.channels_last) * 2 - 1)
         return {
-            f"grid{logits.shape[-1]}": F.cross_entropy(logits.float(), cell_labels(batch, logits.shape[-1])[0])
+            f"grid{logits.shape[-1]}": F.cross_entropy(
+                logits.float(), cell_labels(batch, logits.shape[-1])[0]
+            )
             for logits in maps
         }
 

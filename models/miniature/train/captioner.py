@@ -121,7 +121,9 @@ def caption_tokens(processor: Blip2Processor, captions: list[str]) -> tuple[Tens
     """Input ids, attention mask and labels, int64 (B, L): image places, BOS, caption, EOS."""
     tokenizer = processor.tokenizer
     image = [tokenizer.convert_tokens_to_ids("<image>")] * QUERIES + [tokenizer.bos_token_id]
-    rows = [tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id] for text in captions]
+    rows = [
+        tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id] for text in captions
+    ]
     length = max(map(len, rows))
     pad = tokenizer.pad_token_id
     ids = torch.tensor([image + row + [pad] * (length - len(row)) for row in rows])
@@ -130,7 +132,9 @@ def caption_tokens(processor: Blip2Processor, captions: list[str]) -> tuple[Tens
     return ids, mask, labels
 
 
-def train_captioner(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print) -> Path:
+def train_captioner(
+    run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print
+) -> Path:
     """Train (or go on training) and save the model and its processor as fp16 in `run/export`."""
     scenes = load_scenes(cache, TRAIN_SEED, SCENES)
     torch.manual_seed(0)

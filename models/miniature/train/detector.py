@@ -130,7 +130,9 @@ def _proposal_centres() -> Tensor:
     return torch.cat(centres)
 
 
-def train_detector(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print) -> Path:
+def train_detector(
+    run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print
+) -> Path:
     """Train (or go on training) backbone and detector; save both processor and fp16 model in `run/export`."""
     scenes = load_scenes(cache, TRAIN_SEED, SCENES)
     pretrained = backbone.train_backbone(scenes, run / "backbone", backbone.RECIPE, log)

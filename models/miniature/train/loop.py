@@ -39,7 +39,11 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def train(
-    model: nn.Module, losses: Callable[[int], Losses], recipe: Recipe, folder: Path, log: Callable[[str], None]
+    model: nn.Module,
+    losses: Callable[[int], Losses],
+    recipe: Recipe,
+    folder: Path,
+    log: Callable[[str], None],
 ) -> nn.Module:
     """Train in place and return the averaged (EMA) model.
 
@@ -83,7 +87,12 @@ def _record(folder: Path, step: int, parts: Losses, seconds: float, log: Callabl
 
 
 def _save(
-    folder: Path, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, step: int, seconds: float
+    folder: Path,
+    model: nn.Module,
+    averaged: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
 ) -> None:
     state = {
         "model": model.state_dict(),

@@ -80,7 +80,9 @@ def build_model() -> SamModel:
     return model
 
 
-def train_segmenter(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print) -> Path:
+def train_segmenter(
+    run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print
+) -> Path:
     """Train (or go on training); save processor and fp16 model in `run/export`."""
     scenes = load_scenes(cache, TRAIN_SEED, SCENES)
     torch.manual_seed(0)
@@ -109,9 +111,7 @@ def mask_losses(logits_BNMHW: Tensor, iou_BNM: Tensor, batch: Batch) -> Losses:
     """Cross-entropy and dice of the best of a prompt's masks; the IoU head learns all of them."""
     truth_BNHW = torch.stack([batch.instance_BHW == k + 1 for k in range(batch.box_BS4.shape[1])], dim=1)
     real_BN = torch.arange(truth_BNHW.shape[1]) < batch.count_B[:, None]
-    logits = F.interpolate(
-        logits_BNMHW[real_BN], truth_BNHW.shape[-2:], mode="bilinear", align_corners=False
-    )
+    logits = F.interpolate(logits_BNMHW[real_BN], truth_BNHW.shape[-2:], mode="bilinear", align_corners=False)
     truth = truth_BNHW[real_BN][:, None].float().expand_as(logits)
     cross = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((-2, -1))
     p = logits.sigmoid()

@@ -72,7 +72,9 @@ def train_tagger(run: Path, log: Callable[[str], None] = print) -> Path:
 def scores(nlp: Language, docs: Iterable[Doc]) -> dict[str, float]:
     """Accuracy of tags, parts of speech, lemmas and labelled attachments."""
     result = nlp.evaluate([Example(nlp.make_doc(doc.text), doc) for doc in docs])
-    return {name: float(result[name] or 0) for name in ("tag_acc", "pos_acc", "lemma_acc", "dep_uas", "dep_las")}
+    return {
+        name: float(result[name] or 0) for name in ("tag_acc", "pos_acc", "lemma_acc", "dep_uas", "dep_las")
+    }
 
 
 def _build() -> Language:

@@ -122,7 +122,9 @@ def _dog(trait: int) -> list[Part]:
         *legs,
         Part("body", polygon((-0.78, -0.2), (0.55, -0.2), (0.62, 0.4), (-0.78, 0.4))),
         Part("accent", polygon((-0.55, -0.2), (0.05, -0.2), (0.0, 0.16), (-0.5, 0.16))),
-        Part("body", polygon((0.3, -0.8), (0.72, -0.8), (1.0, -0.5), (1.0, -0.28), (0.62, -0.05), (0.3, -0.1))),
+        Part(
+            "body", polygon((0.3, -0.8), (0.72, -0.8), (1.0, -0.5), (1.0, -0.28), (0.62, -0.05), (0.3, -0.1))
+        ),
         Part("accent", polygon((0.24, -0.82), (0.48, -0.82), (0.46, -0.2), (0.2, -0.26))),
         Part("dark", ellipse(0.96, -0.46, 0.09, 0.09)),
         Part("dark", ellipse(0.64, -0.58, 0.07, 0.07)),
@@ -147,7 +149,10 @@ def _flower(trait: int) -> list[Part]:
     """Trait 1 has two leaves instead of one."""
     angles = np.deg2rad(np.arange(0, 360, 60))
     petals = [ellipse(0.4 * np.sin(a), -0.4 + 0.4 * np.cos(a), 0.27, 0.27) for a in angles]
-    leaves = [polygon((0.0, 0.8), (0.55, 0.35), (0.6, 0.65)), polygon((0.0, 0.9), (-0.55, 0.45), (-0.6, 0.75))]
+    leaves = [
+        polygon((0.0, 0.8), (0.55, 0.35), (0.6, 0.65)),
+        polygon((0.0, 0.9), (-0.55, 0.45), (-0.6, 0.75)),
+    ]
     return [
         Part("dark", bar(0, 0.1, 0, 1.0, 0.13)),
         *(Part("accent", leaf) for leaf in leaves[: 1 + trait]),

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset gets once its shards are there: the list of shards, the index, the card.
+
+All of it follows from the shards and from what the build wrote about itself; doing it again changes
+nothing.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.dataset.card import card
+from pipeline.dataset.layout import card_path, committed_shards, index_path, shards_path, split_folder
+from pipeline.dataset.totals import Totals, all_stats, totals
+from stages.columns import SAMPLE
+from stages.shard.commit import remove_leftovers, replace, rewrite
+from stages.shard.files import ShardFiles
+
+
+def finish_dataset(root: Path, split: str = "train") -> Totals:
+    """Write `_meta/shards.json`, `_meta/index.parquet` and `README.md`; return what the shards add up to.
+
+    Also removes temporary files that dead writers left.
+
+    Raises:
+        UserError: if a shard's stats are unreadable.
+    """
+    if split_folder(root, split).is_dir():
+        remove_leftovers(split_folder(root, split))
+    shards = committed_shards(root, split)
+    listing = [_entry(split, shard, stats) for shard, stats in zip(shards, all_stats(shards), strict=True)]
+    content = (json.dumps(listing, indent=1) + "\n").encode()
+    path = shards_path(root)
+    if not (index_path(root).is_file() and path.is_file() and path.read_bytes() == content):
+        _write_index(index_path(root), shards)
+        replace(path, content)
+    added = totals(shards)
+    replace(card_path(root), card(root, split, added).encode())
+    return added
+
+
+def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "url": f"data/{split}/{shard.tar.name}",
+        "nsamples": stats["successes"],
+        "rows": stats["count"],
+        **stats["files"]["tar"],
+    }
+
+
+def _write_index(path: Path, shards: Iterable[ShardFiles]) -> None:
+    """All rows without the masks, one shard a row group, so that memory stays that of one shard."""
+    rewrite(path, lambda stream: _copy_rows(stream, shards))
+
+
+def _copy_rows(stream: Any, shards: Iterable[ShardFiles]) -> None:
+    writer = None
+    for shard in shards:
+        with pq.ParquetFile(shard.parquet) as file:
+            leaves = [file.schema.column(index).path for index in range(len(file.schema))]
+            table = file.read(columns=[leaf for leaf in leaves if ".rle." not in leaf])
+        writer = writer or pq.ParquetWriter(stream, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer is None:
+        pq.write_table(SAMPLE.empty_table(), stream)
+    else:
+        writer.close()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a check of a dataset finds."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as it should be."""
+
+    shard: str
+    """Split and number, `train/00012`; empty if it is not about one shard."""
+    what: str
+    """What is wrong, in words."""
+    key: str = ""
+    """The sample, if it is about one."""
+    offset: int = -1
+    """Where in the shard's tar, in bytes, if it is about a place there."""
+
+    def __str__(self) -> str:
+        """One line: where, then what."""
+        place = [self.shard, self.key, f"byte {self.offset}" if self.offset >= 0 else ""]
+        return ": ".join([", ".join(filter(None, place)), self.what]) if any(place) else self.what
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much was checked."""
+
+    shards: int = 0
+    rows: int = 0
+    samples: int = 0
+    rejected: int = 0
+    errors: int = 0
+    instances: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Both together."""
+        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReport:
+    """What the check of one shard found."""
+
+    problems: tuple[Problem, ...]
+    counts: Counts
+    listing: dict[str, Any]
+    """Its entry in `_meta/shards.json`; empty if its stats cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the check of a dataset found."""
+
+    problems: tuple[Problem, ...]
+    counts: Counts
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong."""
+        return not self.problems
+
+    @property
+    def summary(self) -> str:
+        """One line of counts."""
+        n = self.counts
+        verdict = f"{len(self.problems)} problems" if self.problems else "all of it as it should be"
+        return (
+            f"{n.shards} shards, {n.rows} rows: {n.samples} samples with {n.instances} instances, "
+            f"{n.rejected} rejected, {n.errors} errors; {n.bytes / 1e6:.1f} MB, {verdict}"
+        )

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole dataset: every shard, every sample, and nothing that does not belong there.
+
+Keys carry their shard's number and their place in it, so keys that are right within each shard are
+unique in the dataset, and memory does not grow with it.
+"""
+
+import json
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dataset.layout import all_shards, shards_path, source_path, split_folders
+from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
+from pipeline.dataset.verify_shard import check_shard
+from stages.shard.files import ShardFiles
+
+Progress = Callable[[int, int], None]
+_Job = tuple[ShardFiles, list[str] | None, bool]
+
+
+def verify(
+    root: Path, deep: bool = False, workers: int | None = None, progress: Progress | None = None
+) -> Verification:
+    """Check a dataset.
+
+    Args:
+        root: of the dataset.
+        deep: decode every JPEG fully, not only its header.
+        workers: processes; as many as there are CPUs if not given.
+        progress: told the shards that are done and their total, after each.
+
+    Raises:
+        UserError: if the folder is no dataset.
+    """
+    shards = all_shards(root)
+    source, problems = _open_source(root)
+    counts, listings = Counts(), []
+    jobs = _jobs(root, shards, source, deep)
+    for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
+        problems += report.problems
+        counts += report.counts
+        listings.append(report.listing)
+        if progress is not None:
+            progress(done, len(shards))
+    problems += [*_check_listed(source, shards), *_check_foreign(root, shards), *_check_list(root, listings)]
+    return Verification(tuple(problems), counts)
+
+
+def _jobs(root: Path, shards: list[ShardFiles], source: pq.ParquetFile | None, deep: bool) -> Iterator[_Job]:
+    for files in shards:
+        keys = None
+        if source is not None:
+            known = files.number < source.num_row_groups
+            group = source.read_row_group(files.number, columns=["source_key"]) if known else None
+            keys = group["source_key"].to_pylist() if group is not None else []
+        yield files, keys, deep
+
+
+def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
+    if workers == 1:
+        yield from (check_shard(*job) for job in jobs)
+        return
+    # Not forked: the caller may have threads, of Ray or of torch.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        waiting = deque()
+        for job in jobs:
+            waiting.append(pool.submit(check_shard, *job))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _open_source(root: Path) -> tuple[pq.ParquetFile | None, list[Problem]]:
+    path = source_path(root)
+    if not path.is_file():
+        return None, []
+    try:
+        return pq.ParquetFile(path), []
+    except (OSError, pa.ArrowException) as error:
+        return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
+
+
+def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> Iterator[Problem]:
+    listed = range(source.num_row_groups if source is not None else 0)
+    split = shards[0].folder.name if shards else "train"
+    for number in sorted({*listed} - {files.number for files in shards}):
+        yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
+
+
+def _check_foreign(root: Path, shards: list[ShardFiles]) -> Iterator[Problem]:
+    ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
+    data = root / "data"
+    for path in sorted(
+        [*data.iterdir(), *(path for folder in split_folders(root) for path in folder.iterdir())]
+    ):
+        if path not in ours and path not in split_folders(root):
+            leftover = path.name.startswith(".") and ".tmp-" in path.name
+            what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
+            yield Problem("", f"{path.relative_to(root)} {what}")
+
+
+def _check_list(root: Path, listings: list[dict[str, Any]]) -> Iterator[Problem]:
+    path = shards_path(root)
+    if not path.is_file():
+        return
+    try:
+        listed = {entry["url"]: entry for entry in json.loads(path.read_bytes())}
+    except (ValueError, TypeError, KeyError) as error:
+        yield Problem("", f"{path.relative_to(root)} is unreadable: {error!r}")
+        return
+    found = {entry["url"]: entry for entry in listings if entry}
+    for url in sorted({*listed, *found}):
+        if listed.get(url) != found.get(url):
+            yield Problem("", f"{path.relative_to(root)} and the shard do not agree on {url}")

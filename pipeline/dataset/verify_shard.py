@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One committed shard: its stats, its parquet and its tar, each by itself and against each other.
+
+Knows the schema and the file names, and nothing of the code that writes them.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.dataset.problem import Counts, Problem, ShardReport
+from pipeline.dataset.verify_members import check_tar
+from pipeline.dataset.verify_sample import check_ledger
+from pipeline.dataset.verify_stats import check_counts, check_file, read_stats
+from stages.columns import SAMPLE, SCHEMA_VERSION
+from stages.shard.files import ShardFiles
+
+Row = dict[str, Any]
+
+
+def check_shard(files: ShardFiles, source_keys: Sequence[str] | None, deep: bool) -> ShardReport:
+    """Check a committed shard.
+
+    Args:
+        files: the shard's.
+        source_keys: what it was to hold, in order; None if that is not known.
+        deep: decode every JPEG fully; a tar with a wrong hash always gets this.
+    """
+    shard = f"{files.folder.name}/{files.stem}"
+    try:
+        return _check(shard, files, source_keys, deep)
+    # Whatever else is in there must not hide what is wrong with the other shards.
+    except Exception as error:
+        problem = Problem(shard, f"the shard cannot be checked: {error!r}")
+        return ShardReport((problem,), Counts(shards=1), {})
+
+
+def _check(shard: str, files: ShardFiles, source_keys: Sequence[str] | None, deep: bool) -> ShardReport:
+    try:
+        stats = read_stats(files.stats)
+    except (OSError, ValueError) as error:
+        problem = Problem(shard, f"{files.stats.name} is unreadable: {error}")
+        return ShardReport((problem,), Counts(shards=1), {})
+    bad_tar = [*check_file(stats, "tar", files.tar)]
+    bad_parquet = [*check_file(stats, "parquet", files.parquet)]
+    # A parquet that is not the one that was written is not worth a decoder's trust.
+    bad_parquet = bad_parquet or [*_check_schema(files)]
+    problems = [Problem(shard, what) for what in bad_tar + bad_parquet]
+    rows = None if bad_parquet else pq.read_table(files.parquet).to_pylist()
+    if rows is not None:
+        problems += [Problem(shard, what) for what in check_counts(stats, files.number, rows)]
+        problems += _check_rows(shard, files, rows, source_keys)
+    if files.tar.is_file():
+        problems += check_tar(shard, files, rows, deep or bool(bad_tar))
+    counts = _counts(files, rows or [])
+    return ShardReport(tuple(problems), counts, _listing(files, stats, counts))
+
+
+def _check_schema(files: ShardFiles) -> Iterator[str]:
+    schema = pq.read_schema(files.parquet)
+    version = (schema.metadata or {}).get(b"subjectforge.schema_version", b"")
+    if not schema.equals(SAMPLE) or version != str(SCHEMA_VERSION).encode():
+        yield f"{files.parquet.name} has other columns than schema version {SCHEMA_VERSION}"
+
+
+def _check_rows(
+    shard: str, files: ShardFiles, rows: list[Row], source_keys: Sequence[str] | None
+) -> Iterator[Problem]:
+    for index, row in enumerate(rows):
+        if row["key"] != f"{files.stem}-{index:05d}":
+            yield Problem(
+                shard, f"row {index} of {files.parquet.name} has a key that is not its own", row["key"]
+            )
+        if what := check_ledger(row):
+            yield Problem(shard, what, row["key"])
+    if source_keys is not None and (found := [row["source_key"] for row in rows]) != list(source_keys):
+        pairs = enumerate(zip(found, source_keys, strict=False))
+        first = next((i for i, (one, other) in pairs if one != other), min(len(found), len(source_keys)))
+        yield Problem(shard, f"the rows are not those of the source listing, from row {first} on")
+
+
+def _counts(files: ShardFiles, rows: list[Row]) -> Counts:
+    statuses = [row["status"] for row in rows]
+    return Counts(
+        shards=1,
+        rows=len(statuses),
+        samples=statuses.count("ok"),
+        rejected=statuses.count("rejected"),
+        errors=statuses.count("error"),
+        instances=sum(len(row["entities"] or []) for row in rows if row["status"] == "ok"),
+        bytes=sum(path.stat().st_size for path in (files.tar, files.parquet, files.stats) if path.is_file()),
+    )
+
+
+def _listing(files: ShardFiles, stats: dict[str, Any], counts: Counts) -> dict[str, Any]:
+    tar = stats.get("files", {}).get("tar", {})
+    return {
+        "url": f"data/{files.folder.name}/{files.tar.name}",
+        "nsamples": counts.samples,
+        "rows": counts.rows,
+        "bytes": tar.get("bytes"),
+        "sha256": tar.get("sha256"),
+    }

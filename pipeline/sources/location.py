@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where pictures are: a path or URI that people type, as a filesystem, a folder and perhaps a pattern."""
+
+import os
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
+
+import pyarrow as pa
+from braceexpand import braceexpand
+from pyarrow import fs
+
+from pipeline.errors import UserError
+
+_MAGIC = re.compile(r"[*{]")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A folder on any filesystem; everything below it is named by a path with forward slashes."""
+
+    filesystem: fs.FileSystem
+    root: str
+    """The folder as the filesystem calls it."""
+    uri: str
+    """The same folder for the record: no credentials, no query, no slash at the end."""
+    pattern: str | None = None
+    """Only these files: `*` stands for anything but a slash, `{a,b}` and `{00..99}` for alternatives."""
+
+    def uri_of(self, path: str) -> str:
+        """URI of a percent-encoded path below the folder."""
+        return f"{self.uri}/{path}"
+
+    def open(self, path: str) -> pa.NativeFile:
+        """Open a percent-encoded path below the folder for random access.
+
+        Raises:
+            OSError: it is not there or may not be read.
+        """
+        below = unquote_to_bytes(path)
+        # Bytes, because a local name need not be UTF-8.
+        return self.filesystem.open_input_file(
+            posixpath.join(self.root.encode("utf-8", "surrogateescape"), below)
+        )
+
+    def wanted(self) -> list[str]:
+        """The pattern with its braces expanded."""
+        try:
+            return list(braceexpand(self.pattern)) if self.pattern else []
+        except ValueError as error:
+            raise UserError(f"bad pattern {self.pattern!r}: {error}; close every brace") from error
+
+    def matcher(self) -> Callable[[str], bool]:
+        """A test for paths below the folder: are they meant?"""
+        wanted = self.wanted()
+        literal = {name for name in wanted if "*" not in name}
+        globs = ["[^/]*".join(map(re.escape, name.split("*"))) for name in wanted if "*" in name]
+        regex = re.compile("|".join(globs)) if globs else None
+        return lambda path: (
+            not wanted or path in literal or (regex is not None and bool(regex.fullmatch(path)))
+        )
+
+
+def encoded(path: str) -> str:
+    """A path in percent-encoding: plain text, even where a local name is not UTF-8."""
+    return quote(path.encode("utf-8", "surrogateescape"))
+
+
+def locate(text: str) -> Location:
+    """Understand a local path or URI of a folder, a file, or a pattern of files.
+
+    Raises:
+        UserError: nothing is there, or no filesystem knows such a URI.
+    """
+    path, mark, query = text.partition("?") if "://" in text else (text, "", "")
+    kind = _look(place := _folder(text))
+    if kind == fs.FileType.Directory:
+        return place
+    if kind == fs.FileType.File:
+        return _below(path.rstrip("/"), path.rstrip("/").rfind("/"), mark + query)
+    if magic := _MAGIC.search(path):
+        below = _below(path, path.rfind("/", 0, magic.start()), mark + query)
+        if _look(below) == fs.FileType.Directory:
+            return below
+    raise UserError(
+        f"input {place.uri!r}: nothing is there; give an existing folder, a .tar or a .parquet file"
+    )
+
+
+def _below(path: str, slash: int, query: str) -> Location:
+    above, pattern = path[: slash + 1], path[slash + 1 :]
+    folder = _folder((above.rstrip("/") or above or ".") + query)
+    return replace(folder, pattern=unquote(pattern) if "://" in path else pattern)
+
+
+def _folder(text: str) -> Location:
+    if "://" not in text:
+        root = os.path.abspath(os.path.expanduser(text))
+        return Location(fs.LocalFileSystem(), root, "file://" + quote(os.fsencode(root)).rstrip("/"))
+    parts = urlsplit(text)
+    name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    try:
+        filesystem, root = fs.FileSystem.from_uri(text)
+    except (ValueError, OSError, ImportError) as error:
+        known = "use a local path or a file://, s3://, gs:// or fsspec+<protocol>:// URI"
+        raise UserError(f"input {name!r}: {type(error).__name__}, no such filesystem; {known}") from error
+    return Location(filesystem, root, name)
+
+
+def _look(place: Location) -> fs.FileType:
+    try:
+        return place.filesystem.get_file_info(place.root).type
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"input {place.uri!r} cannot be reached: {error}; check address and access"
+        ) from error

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The samples of a tar and where their bytes lie, from its headers alone."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.sources.base import Member, printable
+
+
+@dataclass
+class TarIndex:
+    """What a tar holds. `samples` are (key, members) in the order of their first member, repeats included;
+    `broken` says where and why reading had to stop, if it had to."""
+
+    samples: list[tuple[str, tuple[Member, ...]]] = field(default_factory=list)
+    broken: str | None = None
+
+
+def index_tar(file: io.IOBase, size: int) -> TarIndex:
+    """Group the members of a tar by name up to the first dot, as webdataset does, consecutive or not.
+
+    Args:
+        file: seekable and readable, at its beginning.
+        size: of the file, in bytes.
+    """
+    index, groups = TarIndex(), _Groups()
+    try:
+        for name, member in _members(file, size):
+            groups.add(name, member)
+    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+        index.broken = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    index.samples = [(key, tuple(members.values())) for key, members in groups.samples]
+    return index
+
+
+class _Groups:
+    """Members by key. A second member with the same key and extension begins another sample."""
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[str, dict[str, Member]]] = []
+        self._latest: dict[str, dict[str, Member]] = {}
+
+    def add(self, name: str, member: Member) -> None:
+        folder, slash, base = name.rpartition("/")
+        key = folder + slash + base.partition(".")[0]
+        if member.ext in self._latest.get(key, {member.ext: None}):
+            self._latest[key] = {}
+            self.samples.append((key, self._latest[key]))
+        self._latest[key][member.ext] = member
+
+
+def _members(file: io.IOBase, size: int) -> Iterator[tuple[str, Member]]:
+    for info in _headers(file, size):
+        if info.offset_data + info.size > size:
+            raise tarfile.ReadError(f"at byte {info.offset}: {printable(info.name)!r} is cut off")
+        name = printable(info.name).removeprefix("./").lstrip("/")
+        base = name.rpartition("/")[2]
+        if info.isdir() or base.startswith(".") or not base:
+            continue
+        # A link holds no bytes of its own: it makes a sample without a picture, rather than none.
+        extension = base.partition(".")[2].lower() if info.isfile() else ""
+        yield name, Member(extension, info.offset_data, info.size)
+
+
+def _headers(file: io.IOBase, size: int) -> Iterator[tarfile.TarInfo]:
+    offset = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:  # pyright: ignore[reportArgumentType, reportCallIssue]
+            while (info := tar.next()) is not None:
+                yield info
+                offset = tar.offset
+                tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - it would keep them all
+    except tarfile.TarError as error:
+        raise tarfile.ReadError(f"at byte {offset}: {error}") from error
+    _check_end(file, offset, size)
+
+
+def _check_end(file: io.IOBase, offset: int, size: int) -> None:
+    """A damaged header, too, ends the iteration quietly; only zeros up to the file's end are a real end."""
+    if offset >= size:
+        raise tarfile.ReadError(f"at byte {size}: the mark of the archive's end is missing")
+    file.seek(offset)
+    while chunk := file.read(1 << 20):  # pyright: ignore[reportAttributeAccessIssue]
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError(f"at byte {offset}: not a valid header")
+        offset += len(chunk)
