@@ -2,7 +2,7 @@
 """A build from beginning to end: list the source, run what is missing, finish the dataset."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,7 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     stages = dict(config.stages)
     stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]
     shards = shard_count(listing.num_rows, config.shard_size)
-    done = committed_shards(output)
+    done = {shard.number for shard in committed_shards(output)}
     return Job(
         root=output,
         fingerprint=mark,
@@ -116,18 +116,23 @@ def finish(root: Path) -> Path:
     return write_report(root)
 
 
-def summary(root: Path, seconds_by_stage: Sequence[tuple[str, float]] = ()) -> list[str]:
+def summary(root: Path) -> list[str]:
     """What the dataset holds, as lines: counts, rejects by reason, images a second by stage."""
+    from pipeline.dataset.layout import all_shards
+    from pipeline.dataset.timings import images_per_second
     from pipeline.dataset.totals import totals
 
-    found = totals(root)
-    lines = [
+    found = totals(all_shards(root))
+    rates = " · ".join(f"{stage} {rate:.0f}" for stage, rate in images_per_second(root).items())
+    return [
         f"images in    {found.rows}",
-        f"samples out  {found.samples}  ({found.instances} instances)",
+        f"samples out  {found.samples}",
+        f"rejected     {found.rejected}, errors {found.errors}",
         *(
-            f"  {status} {stage}: {reason}  {count}"
-            for (status, stage, reason), count in found.reasons.items()
+            f"  {stage}: {reason}  {count}"
+            for stage, reasons in found.reasons.items()
+            for reason, count in reasons.most_common()
         ),
+        f"instances    {found.instances}",
+        f"images/s     {rates}  (one worker of each stage)",
     ]
-    rates = (f"{stage} {found.rows / seconds:.0f}" for stage, seconds in found.seconds.items() if seconds > 0)
-    return [*lines, "images/s of one worker, by stage: " + " · ".join(rates)]

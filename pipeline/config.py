@@ -78,7 +78,7 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def plain_fields(value: Any) -> Any:  # noqa: ANN401
+def plain_fields(value: Any) -> Any:
     """A dataclass as a mapping, recursively; a backend is told by its `name`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: plain_fields(getattr(value, field.name)) for field in dataclasses.fields(value)}

@@ -45,7 +45,7 @@ def nearest(word: str, known: Mapping[str, Any]) -> str:
     return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(known)}"
 
 
-def backend_job(hint: Any) -> str | None:  # noqa: ANN401
+def backend_job(hint: Any) -> str | None:
     """The job (`captioner`, `detector`, ...) that a field's type asks a backend for, if it does."""
     for option in (hint, *get_args(hint)):
         if get_origin(option) is Backend:
@@ -53,19 +53,21 @@ def backend_job(hint: Any) -> str | None:  # noqa: ANN401
     return None
 
 
-def default_of(field: dataclasses.Field) -> Any:  # noqa: ANN401
+def default_of(field: dataclasses.Field) -> Any:
     """A field's default value, or None."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return None if field.default is dataclasses.MISSING else field.default
 
 
-def _checked(hint: Any, value: Any, field: dataclasses.Field, path: str) -> Any:  # noqa: ANN401
+def _checked(hint: Any, value: Any, field: dataclasses.Field, path: str) -> Any:
+    if value is None and type(None) in get_args(hint):
+        return None
     job = backend_job(hint)
-    if job and value is not None:
+    if job:
         return _backend(job, value, field, path)
     nested = next((option for option in (hint, *get_args(hint)) if dataclasses.is_dataclass(option)), None)
-    if nested and value is not None:
+    if nested:
         return build(nested, value, path)  # pyright: ignore[reportArgumentType]
     try:
         return TypeAdapter(hint).validate_python(value)
@@ -73,7 +75,7 @@ def _checked(hint: Any, value: Any, field: dataclasses.Field, path: str) -> Any:
         raise UserError(f"{path}: {error.errors()[0]['msg']}, got {value!r}") from error
 
 
-def _backend(job: str, value: Any, field: dataclasses.Field, path: str) -> Any:  # noqa: ANN401
+def _backend(job: str, value: Any, field: dataclasses.Field, path: str) -> Any:
     if not isinstance(value, Mapping):
         raise UserError(f"{path}: expected keys such as `name:` and `model:`, got {value!r}")
     default = default_of(field)

@@ -68,7 +68,7 @@ def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> 
     return mark
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN401
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Dotted paths of the values that differ."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = list(dict.fromkeys([*old, *new]))

@@ -110,7 +110,7 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
 
         def get_read_tasks(
             self, parallelism: int, per_task_row_limit: int | None = None, **_
-        ) -> list[ReadTask]:  # noqa: ANN003
+        ) -> list[ReadTask]:
             return [ReadTask(_reader(read, first, shard), _no_metadata()) for shard in shards]
 
     def _no_metadata() -> BlockMetadata:
@@ -119,7 +119,7 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
     return Shards()
 
 
-def _reader(read: ShardReader, first: Operator, shard: int):  # noqa: ANN202
+def _reader(read: ShardReader, first: Operator, shard: int):
     def blocks() -> Iterator[pa.Table]:
         yield Worker(first)(read(shard))
 

@@ -73,7 +73,7 @@ class Read(Stage):
         whole = image.size == header
         orientation = decode(image)
         picture = upright(to_rgb(image), orientation)
-        original = picture.size if whole else header[::-1] if orientation > 4 else header
+        original = picture.size if whole else (header[1], header[0]) if orientation > 4 else header
         size = self._size(original)
         if max(size) > _LONGEST:
             detail = f"{size[0]}x{size[1]}; a JPEG's sides end at {_LONGEST} pixels"

@@ -31,7 +31,7 @@ class Blip2(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, processor, max_new_tokens: int) -> None:  # noqa: ANN001
+    def __init__(self, model, processor, max_new_tokens: int) -> None:
         self._model, self._processor, self._max_new_tokens = model, processor, max_new_tokens
 
     def caption(self, images: Sequence[Image]) -> list[str]:

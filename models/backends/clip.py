@@ -29,7 +29,7 @@ class Clip(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, processor) -> None:  # noqa: ANN001
+    def __init__(self, model, processor) -> None:
         self._model, self._processor = model, processor
 
     def similarity(self, images: Sequence[Image], texts: Sequence[str]) -> list[float]:

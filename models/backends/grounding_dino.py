@@ -55,7 +55,7 @@ class GroundingDino(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, processor, separator: str) -> None:  # noqa: ANN001
+    def __init__(self, model, processor, separator: str) -> None:
         self._model, self._images, self._tokenizer = model, processor.image_processor, processor.tokenizer
         self._separator = separator
 

@@ -43,7 +43,7 @@ class Sam(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, images, boxes_at_once: int) -> None:  # noqa: ANN001
+    def __init__(self, model, images, boxes_at_once: int) -> None:
         self._model, self._images, self._boxes_at_once = model, images, boxes_at_once
 
     def segment(self, images: Sequence[Image], boxes: Sequence[np.ndarray]) -> list[list[Mask]]:

@@ -58,7 +58,7 @@ def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype
     return chosen, getattr(torch, dtype)
 
 
-def pretrained(loader: Any, model: str, revision: str | None, **options: Any) -> Any:  # noqa: ANN401
+def pretrained(loader: Any, model: str, revision: str | None, **options: Any) -> Any:
     """`loader.from_pretrained`, with one clear line when the weights cannot be had.
 
     Raises:

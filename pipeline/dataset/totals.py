@@ -35,7 +35,7 @@ class Totals:
         self.rejected += stats["statuses"]["rejected"]
         self.errors += stats["statuses"]["error"]
         self.instances += stats["instances"]
-        self.bytes += sum(file["bytes"] for file in stats["files"].values())
+        self.bytes += stats["files"]["tar"]["bytes"] + stats["files"]["parquet"]["bytes"]
         for stage, reasons in stats["reasons"].items():
             self.reasons.setdefault(stage, Counter()).update(reasons)
         self.labels.update(stats["labels"])
@@ -45,13 +45,17 @@ def all_stats(shards: Iterable[ShardFiles]) -> Iterator[dict[str, Any]]:
     """The contents of the shards' stats files, in order.
 
     Raises:
-        UserError: if one is unreadable.
+        UserError: if one is unreadable or lacks something.
     """
     for shard in shards:
         try:
-            yield json.loads(shard.stats.read_bytes())
-        except ValueError as error:
-            raise UserError(f"{shard.stats} is damaged ({error}); delete it and build again") from error
+            stats = json.loads(shard.stats.read_bytes())
+            Totals().add(stats)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"the stats file {shard.stats} is damaged ({error!r}); delete it and build again"
+            ) from error
+        yield stats
 
 
 def totals(shards: Iterable[ShardFiles]) -> Totals:
@@ -61,9 +65,6 @@ def totals(shards: Iterable[ShardFiles]) -> Totals:
         UserError: if a stats file is unreadable.
     """
     added = Totals()
-    try:
-        for stats in all_stats(shards):
-            added.add(stats)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"a stats file lacks {error}; run `subjectforge verify`") from error
+    for stats in all_stats(shards):
+        added.add(stats)
     return added

@@ -54,7 +54,7 @@ def _check(shard: str, files: ShardFiles, source_keys: Sequence[str] | None, dee
     if files.tar.is_file():
         problems += check_tar(shard, files, rows, deep or bool(bad_tar))
     counts = _counts(files, rows or [])
-    return ShardReport(tuple(problems), counts, _listing(files, stats, counts))
+    return ShardReport(tuple(problems), counts, _listing(files, stats))
 
 
 def _check_schema(files: ShardFiles) -> Iterator[str]:
@@ -93,12 +93,12 @@ def _counts(files: ShardFiles, rows: list[Row]) -> Counts:
     )
 
 
-def _listing(files: ShardFiles, stats: dict[str, Any], counts: Counts) -> dict[str, Any]:
+def _listing(files: ShardFiles, stats: dict[str, Any]) -> dict[str, Any]:
     tar = stats.get("files", {}).get("tar", {})
     return {
         "url": f"data/{files.folder.name}/{files.tar.name}",
-        "nsamples": counts.samples,
-        "rows": counts.rows,
+        "nsamples": stats.get("successes"),
+        "rows": stats.get("count"),
         "bytes": tar.get("bytes"),
         "sha256": tar.get("sha256"),
     }

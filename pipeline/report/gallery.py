@@ -24,7 +24,7 @@ _Ranked = tuple[Any, str, RowPlace]
 
 
 class Picks:
-    """Where the chosen rows lie. What is random goes by a hash of the key: the order of reading is no matter."""
+    """Where the chosen rows lie. Chance is a hash of the key, so the order of reading is no matter."""
 
     def __init__(self) -> None:
         self.random: list[_Ranked] = []

@@ -50,7 +50,7 @@ def files(place: Location, suffixes: tuple[str, ...]) -> tuple[list[File], int]:
 
 
 def _identity(place: Location) -> object:
-    if not isinstance(place.filesystem, fs.LocalFileSystem):
+    if not isinstance(place.filesystem, fs.LocalFileSystem) or not os.path.exists(place.root):
         return None
     status = os.stat(place.root)
     return status.st_dev, status.st_ino

@@ -15,6 +15,7 @@ from pyarrow import fs
 from pipeline.errors import UserError
 
 _MAGIC = re.compile(r"[*{]")
+_URI = ":/?#[]@!$&'()*+,;=%~"  # what a URI may hold besides letters and digits
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,20 @@ def locate(text: str) -> Location:
     Raises:
         UserError: nothing is there, or no filesystem knows such a URI.
     """
-    path, mark, query = text.partition("?") if "://" in text else (text, "", "")
-    kind = _look(place := _folder(text))
-    if kind == fs.FileType.Directory:
-        return place
-    if kind == fs.FileType.File:
-        return _below(path.rstrip("/"), path.rstrip("/").rfind("/"), mark + query)
-    if magic := _MAGIC.search(path):
-        below = _below(path, path.rfind("/", 0, magic.start()), mark + query)
-        if _look(below) == fs.FileType.Directory:
-            return below
-    raise UserError(
-        f"input {place.uri!r}: nothing is there; give an existing folder, a .tar or a .parquet file"
-    )
+    remote = "://" in text
+    path, mark, query = text.partition("?") if remote else (text, "", "")
+    magic = _MAGIC.search(path)
+    # On this machine a name may have braces or stars of its own; in a URI they would be percent-encoded.
+    if magic and (remote or not os.path.exists(os.path.expanduser(text))):
+        place = _below(path, path.rfind("/", 0, magic.start()), mark + query)
+        kind = _look(place)
+    else:
+        kind = _look(place := _folder(text))
+        if kind == fs.FileType.File:
+            return _below(path.rstrip("/"), path.rstrip("/").rfind("/"), mark + query)
+    if kind != fs.FileType.Directory:
+        raise UserError(f"input {place.uri!r}: nothing is there; give a folder, a .tar or a .parquet file")
+    return place
 
 
 def _below(path: str, slash: int, query: str) -> Location:
@@ -99,13 +101,14 @@ def _folder(text: str) -> Location:
     if "://" not in text:
         root = os.path.abspath(os.path.expanduser(text))
         return Location(fs.LocalFileSystem(), root, "file://" + quote(os.fsencode(root)).rstrip("/"))
+    text = quote(text, safe=_URI)  # people write spaces into URIs
     parts = urlsplit(text)
     name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
     try:
         filesystem, root = fs.FileSystem.from_uri(text)
     except (ValueError, OSError, ImportError) as error:
         known = "use a local path or a file://, s3://, gs:// or fsspec+<protocol>:// URI"
-        raise UserError(f"input {name!r}: {type(error).__name__}, no such filesystem; {known}") from error
+        raise UserError(f"input {name!r} cannot be opened ({type(error).__name__}); {known}") from error
     return Location(filesystem, root, name)
 
 

@@ -68,7 +68,8 @@ def _pick(
         start = first
         for batch in parquet.iter_batches(_ROWS, [group], columns) if here else ():
             inside = here[bisect_left(here, start) : bisect_left(here, start + batch.num_rows)]
-            yield from zip(inside, batch.take([row - start for row in inside]).to_pylist(), strict=True)
+            places = pa.array([row - start for row in inside], pa.int64())
+            yield from zip(inside, batch.take(places).to_pylist(), strict=True)
             start += batch.num_rows
             if start > here[-1]:
                 break

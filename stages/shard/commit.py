@@ -17,7 +17,7 @@ from pathlib import Path
 _DRAFT = re.compile(r"\.(.+)\.tmp-[0-9a-f]{12}")
 
 
-def commit(paths: Sequence[Path], fill: Callable[..., None]) -> bool:
+def commit(paths: Sequence[Path], fill: Callable[..., object]) -> bool:
     """Make files of one folder appear; the last of them is the mark that all are there.
 
     Args:

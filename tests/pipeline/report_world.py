@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dataset that holds everything a report has to cope with: odd captions, overlaps, rejects and errors of many kinds."""
+"""A dataset with everything a report has to cope with: odd captions, overlaps, many kinds of failure."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import yaml
 from pycocotools import mask as coco_mask
@@ -20,14 +22,14 @@ from tests.shards import SHARD, shard_table
 
 Row = dict[str, Any]
 
-HOSTILE = """</script><script>document.title='owned'</script><img src=x onerror="document.title='owned'"> a <b>cat</b> & $data"""
+HOSTILE = """</script><script>document.title='owned'</script><img src=x onerror="alert()"> a <b>cat</b>"""
 UNICODE = "ein Bär 🐻 und eine sehr lange Überschrift über 猫 und собака " + "und noch ein Wort " * 40
 NO_OUTPUT = dict.fromkeys(("entities", "nouns", "caption"))
 
 
-def write_world(root: Path, samples: int = 12, source: Path | None = None) -> Path:
-    """Two shards: one of samples, one of 36 rows that failed, whose pictures are below `source`."""
-    source = source or root.parent / f"{root.name}-source"
+def write_world(root: Path, samples: int = 12) -> Path:
+    """Two shards: one of at least 3 samples, one of 36 rows that failed; the source lies beside `root`."""
+    source = root.with_name(f"{root.name}-source")
     good = [row for shard in range(1000, 1000 + samples) for row in rows_of(shard, 1, size=192)]
     good[0] |= {"entities": _with_overlap(good[0]["entities"], good[0]["width"])}
     good[1] |= {"caption": HOSTILE, "nouns": [], "source_key": "a<b>&\"'</script>.jpg"}
@@ -102,3 +104,28 @@ def _write_record(root: Path, source: Path) -> None:
     (root / "_meta" / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     listing = open_source(str(source)).listing()
     write_listing(pa.concat_tables([listing, listing]), root / "_meta" / "source.parquet", listing.num_rows)
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What a report's page holds."""
+    found = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert len(found) == 1
+    return json.loads(found[0])
+
+
+def card_of(data: dict[str, Any], key: str) -> Row:
+    """The card of a sample."""
+    return next(card for card in data["cards"] if card["key"] == key)
+
+
+def table_of(root: Path) -> pd.DataFrame:
+    """All rows of a dataset."""
+    tables = sorted((root / "data" / "train").glob("*.parquet"))
+    return pd.concat(map(pd.read_parquet, tables), ignore_index=True)
+
+
+def entities_of(root: Path) -> pd.DataFrame:
+    """All entities of a dataset's samples, each with its sample's key and size."""
+    samples = table_of(root).query("status == 'ok'")[["key", "width", "height", "entities"]]
+    each = samples.explode("entities").dropna(subset="entities").reset_index(drop=True)
+    return pd.concat([each, pd.json_normalize(list(each["entities"]))], axis=1)

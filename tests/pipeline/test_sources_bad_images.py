@@ -2,7 +2,6 @@
 """From a folder with every kind of bad picture to the end of the read stage: nothing is lost on the way."""
 
 from collections import Counter
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -53,5 +52,7 @@ def test_every_kind_becomes_what_is_expected(run: tuple[list[Case], pa.Table, pa
 def test_every_failure_says_where_and_why(run: tuple[list[Case], pa.Table, pa.Table]) -> None:
     _, _, result = run
     failed = [row for row in result.to_pylist() if row["status"] != "ok"]
-    assert all(row["stage"] == "read" and row["reason"] and row["detail"] and row["image"] is None for row in failed)
+    assert all(
+        row["stage"] == "read" and row["reason"] and row["detail"] and row["image"] is None for row in failed
+    )
     assert len(Counter(row["reason"] for row in failed)) == 7

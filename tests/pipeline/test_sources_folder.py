@@ -3,8 +3,10 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,9 +44,11 @@ def test_keys_are_paths_in_code_point_order(tmp_path: Path) -> None:
 
 
 def test_any_part_in_any_order_can_be_fetched(tmp_path: Path) -> None:
-    source = pickle.loads(pickle.dumps(open_source(str(fill(tmp_path, NAMES)))))
+    source = pickle.loads(pickle.dumps(open_source(str(fill(tmp_path, NAMES)))))  # noqa: S301
     part = source.listing().take([5, 0, 3])
-    assert source.fetch(part)["source_bytes"].to_pylist() == [key.encode() for key in part["source_key"].to_pylist()]
+    assert source.fetch(part)["source_bytes"].to_pylist() == [
+        key.encode() for key in part["source_key"].to_pylist()
+    ]
     assert source.fetch(part.slice(0, 0)).num_rows == 0
 
 
@@ -64,7 +68,7 @@ def test_other_filesystems_list_and_read_the_same(tmp_path: Path) -> None:
     here = content(open_source(str(tmp_path)))
     assert content(open_source(tmp_path.as_uri())) == here
     below = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    subtree = pickle.loads(pickle.dumps(FolderSource(Location(below, "", "sub://tree"))))
+    subtree = pickle.loads(pickle.dumps(FolderSource(Location(below, "", "sub://tree"))))  # noqa: S301
     assert content(subtree) == here
     assert subtree.fetch(subtree.listing())["source_uri"][0].as_py() == "sub://tree/100%25.gif"
 
@@ -97,28 +101,43 @@ def test_what_cannot_be_read_becomes_a_row(tmp_path: Path) -> None:
     rows = {row["source_key"]: row for row in source.fetch(listing).to_pylist()}
     assert rows["good.jpg"]["status"] == "ok"
     for key in ("gone.jpg", "swapped.jpg"):
-        assert (rows[key]["status"], rows[key]["stage"], rows[key]["reason"]) == ("error", "read", "unreadable")
+        assert (rows[key]["status"], rows[key]["stage"], rows[key]["reason"]) == (
+            "error",
+            "read",
+            "unreadable",
+        )
         assert rows[key]["source_bytes"] is None
         assert key in rows[key]["detail"]
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
-def test_without_permission_a_file_is_a_row_and_a_folder_an_error(tmp_path: Path) -> None:
-    fill(tmp_path, ["secret.jpg", "plain.jpg"]).chmod(0o755)
-    (tmp_path / "secret.jpg").chmod(0)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    script = f"""
-import os
+def test_without_permission_a_file_is_a_row_and_a_folder_an_error() -> None:
+    script = """
+import os, sys
 from pipeline.errors import UserError
 from pipeline.sources import open_source
+source = open_source(sys.argv[1])
 if os.getuid() == 0:
-    os.setuid(65534)
-source = open_source({str(tmp_path)!r})
-print(dict(zip(*[source.fetch(source.listing())[name].to_pylist() for name in ("source_key", "reason")])))
+    os.setuid(65534)  # root may read everything
+listing = source.listing()
+print(*zip(listing["source_key"].to_pylist(), source.fetch(listing)["reason"].to_pylist()))
+try:
+    open_source(sys.argv[2]).listing()
+except UserError as error:
+    print(error)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
-    assert done.stdout.strip() == "{'plain.jpg': None, 'secret.jpg': 'unreadable'}", done.stderr
+    with tempfile.TemporaryDirectory() as name:
+        files = fill(Path(name) / "files", ["secret.jpg", "plain.jpg"])
+        folders = fill(Path(name) / "folders", ["plain.jpg", "secret/a.jpg"])
+        Path(name).chmod(0o755)
+        (files / "secret.jpg").chmod(0)
+        (folders / "secret").chmod(0)
+        command = [sys.executable, "-c", script, str(files), str(folders)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        (folders / "secret").chmod(0o755)
+    rows, error = done.stdout.splitlines()
+    assert rows == "('plain.jpg', None) ('secret.jpg', 'unreadable')", done.stderr
+    assert re.search(r"folders/secret.*cannot be listed.*Permission denied", error)
 
 
 def test_loops_of_links_end_and_links_to_elsewhere_are_followed(tmp_path: Path) -> None:
@@ -148,7 +167,7 @@ def test_a_single_picture_is_a_source_of_one(tmp_path: Path) -> None:
 def test_a_vanished_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
     source = open_source(str(fill(tmp_path / "in", ["a.jpg"])))
     (tmp_path / "in").rename(tmp_path / "out")
-    with pytest.raises(UserError, match="in.*cannot be listed") as caught:
+    with pytest.raises(UserError, match=r"in.*cannot be listed") as caught:
         source.listing()
     assert "\n" not in str(caught.value)
 

@@ -16,8 +16,19 @@ from typing import Any
 from stages.write import Write
 from tests.shards import shard_table
 
-
-STEPS = {"flock", "open", "mkdir", "write", "flush", "fsync", "replace", "unlink", "close", "scandir", "listdir"}
+STEPS = {
+    "flock",
+    "open",
+    "mkdir",
+    "write",
+    "flush",
+    "fsync",
+    "replace",
+    "unlink",
+    "close",
+    "scandir",
+    "listdir",
+}
 
 
 def main(folder: Path) -> None:

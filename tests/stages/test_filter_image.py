@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.bad_images import jpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from stages.columns import IMAGE, LEDGER
 from stages.filter_image import FilterImage, white_fraction
+from tests.bad_images import jpeg
 
 SCHEMA = pa.schema([*LEDGER, *IMAGE])
 TEAL = jpeg(Image.new("RGB", (64, 64), "teal"))

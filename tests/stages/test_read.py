@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.bad_images import HEIGHT, WIDTH, encoded, jpeg, png16, quadrants, write_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from stages.columns import IMAGE, RAW
 from stages.read import Read
+from tests.bad_images import HEIGHT, WIDTH, encoded, jpeg, png16, quadrants, write_corpus
 
 OTHER_LOOK = {
     "grey.jpg",
@@ -230,7 +230,7 @@ def test_damage_anywhere_gives_a_picture_or_a_reason(corpus: dict[str, bytes]) -
 
 
 def test_threads_get_the_same_as_one_alone(corpus: dict[str, bytes]) -> None:
-    work = pickle.loads(pickle.dumps(Read(short_side=32))).setup()
+    work = pickle.loads(pickle.dumps(Read(short_side=32))).setup()  # noqa: S301
     tables = [table(*corpus.values())] * 8
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(work, tables))

@@ -68,7 +68,9 @@ def test_same_rows_give_the_same_bytes(table: pa.Table, written: Path, tmp_path:
 def test_tar_says_nothing_about_its_writer(written: Path) -> None:
     with tarfile.open(written / "data" / "train" / "00003.tar", "r:") as tar:
         members = tar.getmembers()
-        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
+            (0, 0, 0, "", "", 0o644)
+        }
         assert not tar.pax_headers
     names = [member.name for member in members]
     assert names == sorted(names)
@@ -161,7 +163,9 @@ def first_entity(table: pa.Table, **values: Any) -> list[dict[str, Any]]:
 BROKEN = {
     "no image": lambda table: {"image": None},
     "no mask": lambda table: {"entities": first_entity(table, rle=None)},
-    "mask of another size": lambda table: {"entities": first_entity(table, rle={"size": [1, 1], "counts": "1"})},
+    "mask of another size": lambda table: {
+        "entities": first_entity(table, rle={"size": [1, 1], "counts": "1"})
+    },
     "not a number": lambda table: {"entities": first_entity(table, det_score=math.nan)},
     "infinite": lambda table: {"white_fraction": math.inf},
     "wrong id": lambda table: {"entities": first_entity(table, id=7)},
@@ -177,7 +181,7 @@ def test_what_cannot_be_encoded_becomes_an_error_row(table: pa.Table, tmp_path: 
     assert (row["status"], row["stage"], row["reason"]) == ("error", "write", "ValueError")
     assert row["detail"]
     assert row["jpg_offset"] is None
-    assert [record["key"] for record in records(tmp_path)][0] == "00003-00001"
+    assert records(tmp_path)[0]["key"] == "00003-00001"
 
 
 def test_shard_without_a_sample_has_only_what_its_rows_had(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def _step_losses(
 def _keep_layers(layers: list[tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, dict, None]]:
     """A stand-in for the model's own loss that hands out every decoder layer's logits and boxes."""
 
-    def keep(logits: Tensor, *_, outputs_class: Tensor, outputs_coord: Tensor, **__):  # noqa: ANN002, ANN003
+    def keep(logits: Tensor, *_, outputs_class: Tensor, outputs_coord: Tensor, **__):
         layers.extend(zip(outputs_class, outputs_coord, strict=True))
         return logits.new_zeros(()), {}, None
 

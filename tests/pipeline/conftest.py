@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from models.miniature.world import write_scenes
+from tests.pipeline.runs import build
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory):
+    """40 rendered scenes: `images/` and `truth.jsonl`."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder, count=40, seed=71)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(scenes, tmp_path_factory):
+    """The dataset that the command makes of them in one process, in 4 shards."""
+    dataset = tmp_path_factory.mktemp("built") / "dataset"
+    build(scenes / "images", dataset, "--set", "shard_size=10", "--executor", "local")
+    return dataset

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load_config
+from pipeline.errors import UserError
+from pipeline.operators import check_capacity, needed_cpus, needed_gpus, operators
+from stages.base import Resources
+
+MINIATURE = Path(__file__).parents[2] / "configs" / "build" / "miniature.yaml"
+
+
+@pytest.fixture
+def chain():
+    return operators(load_config(MINIATURE).stages)
+
+
+def test_a_stage_without_workers_of_its_own_joins_the_one_before(chain):
+    assert [operator.name for operator in chain] == [
+        "read+filter_image",
+        "caption+nouns",
+        "detect+select",
+        "segment+score+write",
+    ]
+
+
+def test_the_miniature_fits_on_two_cpus(chain):
+    check_capacity(chain, cpus=2, gpus=0, where="a laptop")
+
+
+def test_what_could_only_hang_is_refused_with_the_sum(chain):
+    with pytest.raises(UserError, match=r"hold 2 CPUs .*detect\+select 1 x .* but a laptop has 1"):
+        check_capacity(chain, cpus=1, gpus=0, where="a laptop")
+
+
+def test_capacity_counts_every_worker(chain):
+    more = [dataclasses.replace(operator, resources=Resources(workers=3, cpus=0.5, gpus=0.25)) for operator in chain]
+    assert needed_cpus(more) == 6
+    assert needed_gpus(more) == 3
+    with pytest.raises(UserError, match="GPUs"):
+        check_capacity(more, cpus=8, gpus=2, where="the cluster")
