@@ -42,9 +42,9 @@ def run_ray(
     """
     if not shards:
         return
+    _connect(options)
     import ray
 
-    _connect(options)
     try:
         there = ray.cluster_resources()
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
@@ -58,8 +58,12 @@ def run_ray(
 def _connect(options: RayOptions) -> None:
     import logging
 
+    # Ray's C++ side writes to stderr past all Python logging; what matters arrives as exceptions.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
+    import ray.data
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
     local = (
         {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
@@ -83,6 +87,8 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
         num_cpus=first.resources.cpus,
         concurrency=first.resources.workers,
         override_num_blocks=len(shards),
+        # Stated, it keeps Ray from running the reads inside the next operator's actors.
+        ray_remote_args={"max_retries": 3},
     )
     for operator in rest:
         stream = stream.map_batches(

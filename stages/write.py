@@ -86,7 +86,7 @@ def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> 
     seconds = {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
     log = {"rows": table.num_rows, "seconds": {**seconds, "write": own}}
     path = root / "_meta" / "timings" / f"{files.stem}.json"
-    replace(path, json.dumps(log, sort_keys=True).encode())
+    replace(path, json.dumps(log).encode())
 
 
 def _receipt(stats: dict[str, Any], written: bool) -> pa.Table:

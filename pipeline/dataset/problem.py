@@ -63,9 +63,8 @@ class Verification:
         """Nothing is wrong."""
         return not self.problems
 
-    @property
-    def summary(self) -> str:
-        """One line of counts."""
+    def line(self) -> str:
+        """The counts, and whether all is well, in one line."""
         n = self.counts
         verdict = f"{len(self.problems)} problems" if self.problems else "all of it as it should be"
         return (

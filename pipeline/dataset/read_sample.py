@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import all_shards
 from pipeline.errors import UserError
-from stages.columns import OK
+from stages.columns import OFFSETS, OK
 from stages.shard.files import ShardFiles, place_of
 
 Row = dict[str, Any]
@@ -31,29 +31,34 @@ class Sample:
     text: str | None
     """The alt text, or the caption."""
 
+    @property
+    def key(self) -> str:
+        """Unique in the dataset."""
+        return self.row["key"]
+
 
 def find_sample(root: Path, key: str) -> Sample:
-    """The sample with this key.
+    """The sample with this key, or the first with this source key.
 
     Raises:
-        UserError: if it is no key, if the dataset has no such sample, or if it cannot be read.
+        UserError: if the dataset has no such sample, or if it cannot be read.
     """
+    shards = all_shards(root)
     try:
-        number, _ = place_of(key)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    shard = next((files for files in all_shards(root) if files.number == number), None)
-    if shard is None:
-        raise UserError(f"{root} has no committed shard {number:05d}, to which {key} belongs")
-    try:
-        rows = pq.read_table(shard.parquet, filters=[("key", "==", key)]).to_pylist()
-        if rows:
-            return read_sample(shard, rows[0])
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"shard {number:05d} of {root} is damaged ({error}); run `subjectforge verify`"
-        ) from error
-    raise UserError(f"{root} has no sample {key}; shard {number:05d} ends before")
+        number = place_of(key)[0]
+    except ValueError:
+        column = "source_key"
+    else:
+        column, shards = "key", [files for files in shards if files.number == number]
+    for shard in shards:
+        try:
+            rows = pq.read_table(shard.parquet, filters=[(column, "==", key)]).to_pylist()
+            if rows:
+                return read_sample(shard, rows[0])
+        except (OSError, ValueError) as error:
+            name = shard.parquet.with_suffix("")
+            raise UserError(f"shard {name} is damaged ({error}); run `subjectforge verify {root}`") from error
+    raise UserError(f"{root} has no sample with the key or source key {key!r}; its parquets list all of them")
 
 
 def read_sample(shard: ShardFiles, row: Row) -> Sample:
@@ -72,3 +77,25 @@ def read_sample(shard: ShardFiles, row: Row) -> Sample:
             contents[member] = stream.read(row[f"{member}_size"])
     record = json.loads(contents["json"])
     return Sample(row, contents["jpg"], contents["png"], record, contents["txt"].decode())
+
+
+def describe(sample: Sample) -> str:
+    """The row's fields as lines for people: those that are known, then a line an entity."""
+    hidden = {"entities", "nouns", *OFFSETS.names}
+    known = {name: value for name, value in sample.row.items() if name not in hidden and value is not None}
+    known["nouns"] = ", ".join(noun["text"] for noun in sample.row["nouns"] or []) or None
+    lines = [f"{name:<16} {_shown(value)}" for name, value in known.items() if value is not None]
+    return "\n".join([*lines, *(_entity_line(entity) for entity in sample.row["entities"] or [])])
+
+
+def _entity_line(entity: Row) -> str:
+    shown = ("lemma", "box", "det_score", "mask_score", "stability", "area", "fill", "clip_sim")
+    facts = "  ".join(f"{name} {_shown(entity[name])}" for name in shown if entity[name] is not None)
+    inside = f"  inside {entity['contained_in']}" if (entity["contained_in"] or -1) > 0 else ""
+    return f"{'entity ' + str(entity['id']):<16} {entity['text']}: {facts}{inside}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

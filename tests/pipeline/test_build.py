@@ -11,8 +11,12 @@ from pipeline.score_miniature import score_dataset
 from tests.pipeline.runs import MINIATURE, build, digests, one_line, subjectforge
 
 
+def rows_of(dataset):
+    return pd.concat(pd.read_parquet(path) for path in sorted((dataset / "data" / "train").glob("*.parquet")))
+
+
 def test_every_source_item_has_exactly_one_row(scenes, built):
-    rows = pd.read_parquet(built / "data" / "train")
+    rows = rows_of(built)
     assert sorted(rows.source_key) == sorted(path.name for path in (scenes / "images").iterdir())
     assert rows.key.is_unique
     assert set(rows.status) <= {"ok", "rejected", "error"}
@@ -29,7 +33,7 @@ def test_the_dataset_is_about_right(scenes, built):
 
 
 def test_entities_are_traced_to_the_words_of_the_caption(built):
-    rows = pd.read_parquet(built / "data" / "train")
+    rows = rows_of(built)
     for row in rows[rows.status == "ok"].itertuples():
         for entity in row.entities:
             start, end = entity["span"]
@@ -76,7 +80,7 @@ def test_a_build_that_stopped_goes_on_to_the_same_bytes(scenes, built, tmp_path)
 def test_limit_takes_the_first_items_and_is_part_of_the_run(scenes, tmp_path):
     dataset = tmp_path / "dataset"
     build(scenes / "images", dataset, "--limit", 3, "--executor", "local")
-    assert list(pd.read_parquet(dataset / "data" / "train").source_key) == [f"{i:06d}.jpg" for i in range(3)]
+    assert list(rows_of(dataset).source_key) == [f"{i:06d}.jpg" for i in range(3)]
     again = subjectforge("build", MINIATURE, "--input", scenes / "images", "--output", dataset, "--limit", 4)
     assert "source" in one_line(again)
 
@@ -133,7 +137,7 @@ def test_plan_touches_nothing(scenes, tmp_path):
 
 
 def test_inspect_shows_a_sample_and_draws_it(built, tmp_path):
-    rows = pd.read_parquet(built / "data" / "train")
+    rows = rows_of(built)
     key = rows[rows.status == "ok"].key.iloc[0]
     run = subjectforge("inspect", built, "--key", key, "--png", tmp_path / "sample.png")
     assert run.returncode == 0, run.stderr

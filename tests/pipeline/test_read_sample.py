@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.dataset.read_sample import find_sample
+from pipeline.dataset.read_sample import describe, find_sample
 from pipeline.errors import UserError
 from stages.write import Write
 from tests.shards import shard_table
@@ -35,13 +35,31 @@ def test_every_sample_is_found_with_its_members(dataset: Path) -> None:
             assert set(np.unique(labels)) - {0} <= {entity["id"] for entity in row["entities"]}
 
 
+def test_source_key_finds_the_sample_too(dataset: Path) -> None:
+    for row in shard_table(1, rows=5).to_pylist():
+        assert find_sample(dataset, row["source_key"]).key == row["key"]
+
+
+def test_description_has_what_is_known_and_nothing_else(dataset: Path) -> None:
+    sample = find_sample(dataset, "00000-00000")
+    text = describe(sample)
+    assert sample.row["caption"] in text
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("entity")] == [
+        str(entity["id"]) for entity in sample.row["entities"]
+    ]
+    assert "None" not in text
+    lost = describe(find_sample(dataset, "00000-00003"))
+    assert "too_small" in lost
+    assert "entity" not in lost
+
+
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("nonsense", "not a sample's key"),
-        ("../../etc/passwd", "not a sample's key"),
-        ("00007-00000", "no committed shard 00007"),
-        ("00001-00099", "no sample 00001-00099"),
+        ("nonsense", "no sample with the key or source key 'nonsense'"),
+        ("../../etc/passwd", "no sample"),
+        ("00007-00000", "no sample"),
+        ("00001-00099", "no sample"),
     ],
 )
 def test_wrong_key_is_one_line(dataset: Path, key: str, words: str) -> None:

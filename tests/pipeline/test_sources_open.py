@@ -93,14 +93,15 @@ def test_mistakes_are_one_line(
         ("{0,10}.tar", {"0.tar", "10.tar"}),
         ("1*.tar", {"1.tar", "10.tar"}),
         ("10.tar", {"10.tar"}),
-        ("sub/*.tar", {"2.tar"}),
+        ("sub/*.tar", {"0.tar", "2.tar"}),
         ("*/{2..2}.tar", {"sub/2.tar"}),
-        ("", {"0.tar", "1.tar", "10.tar", "sub/2.tar"}),
+        ("{*0,sub/2}.tar", {"0.tar", "10.tar", "sub/2.tar"}),
+        ("", {"0.tar", "1.tar", "10.tar", "sub/0.tar", "sub/2.tar"}),
     ],
 )
 @pytest.mark.parametrize("form", ["path", "uri"])
 def test_patterns_choose_files(tmp_path: Path, pattern: str, files: set[str], form: str) -> None:
-    folder = put(tmp_path / "a b [x]", "0.tar", "1.tar", "10.tar", "sub/2.tar", "1.jpg")
+    folder = put(tmp_path / "a b [x]", "0.tar", "1.tar", "10.tar", "sub/0.tar", "sub/2.tar", "1.jpg")
     base = str(folder) if form == "path" else folder.as_uri()
     source = open_source(f"{base}/{pattern}")
     assert set(source.listing()["source_key"].to_pylist()) == {f"{file}/s" for file in files}

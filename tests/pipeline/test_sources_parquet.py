@@ -92,6 +92,8 @@ def test_any_rows_in_any_order(tmp_path: Path, row_group_size: int) -> None:
     wanted = [b"b99", b"a3", b"b0", b"a3", b"a42", b"a41", b"a0", b"a99"]
     assert source.fetch(part)["source_bytes"].to_pylist() == wanted
     assert source.fetch(part.slice(0, 0)).num_rows == 0
+    alone = [source.fetch(listing.slice(row, 1))["source_bytes"][0].as_py() for row in range(100)]
+    assert alone == [f"a{row}".encode() for row in range(100)]
 
 
 def test_only_the_wanted_row_groups_are_read(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from webdataset.compat import WebDataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
+from webdataset.compat import WebDataset
 
 from pipeline.sources import LISTING, open_source
 from pipeline.sources.fetch import FETCHED
@@ -202,6 +202,7 @@ def test_wherever_a_tar_is_cut_it_shows(tmp_path: Path) -> None:
         assert "at byte" in broken["detail"]
         good = {key: row["source_bytes"] for key, row in found.items() if row["status"] == "ok"}
         assert good.items() <= whole.items()
+        assert {row["reason"] for row in found.values()} <= {None, "no_image"}
         # A picture takes two blocks, and a sample six: none that is still there is given up.
         assert len(good) == sum(size >= 3072 * sample + 512 + len(b"picture 0") for sample in range(3))
 

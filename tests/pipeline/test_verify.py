@@ -66,7 +66,7 @@ def test_clean_dataset_passes(clean: Path, deep: bool) -> None:
     assert (counts.shards, counts.rows, counts.samples, counts.rejected, counts.errors) == (3, 21, 15, 3, 3)
     assert counts.instances > counts.samples
     assert counts.bytes == sum(path.stat().st_size for path in (clean / "data").rglob("*.*"))
-    assert "21 rows: 15 samples" in found.summary
+    assert "21 rows: 15 samples" in found.line()
 
 
 def test_processes_find_what_one_process_finds(dataset: Path) -> None:

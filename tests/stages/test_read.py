@@ -114,6 +114,8 @@ def test_sixteen_bits_are_scaled_and_not_clipped(corpus: dict[str, bytes]) -> No
     levels = np.linspace(0, 65535, 256).round().reshape(1, 256, 1).repeat(8, axis=0)
     grey = pixels(read(png16(levels)))
     assert np.abs(grey - np.arange(256).reshape(1, 256, 1)).max() <= 2
+    dark = pixels(read(png16(np.full((8, 8, 1), 128 * 257))))
+    assert np.abs(dark - 128).max() <= 1, "what is dark stays dark"
     colour = pixels(read(png16(np.concatenate([levels, levels[:, ::-1], levels * 0], axis=2))))
     assert np.abs(colour[..., 0] - np.arange(256)).max() <= 4
     assert np.abs(colour[..., 1] - np.arange(256)[::-1]).max() <= 4
