@@ -8,7 +8,9 @@ Pools are fixed because growing ones start slowly; the order of shards is whatev
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,9 +71,34 @@ def _connect(options: RayOptions) -> None:
         {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
     )
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
+        with _silent_stderr():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(f"cannot connect to Ray at '{address}': {str(error).splitlines()[0]}") from error
+
+
+def _check_reachable(address: str) -> None:
+    """Ask `host:port` for an answer first: Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"no Ray cluster answers at '{address}' ({error}); start one or fix --address") from error
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what compiled code prints; exceptions still say what went wrong."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Dataset:
@@ -87,8 +114,8 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
         num_cpus=first.resources.cpus,
         concurrency=first.resources.workers,
         override_num_blocks=len(shards),
-        # Stated, it keeps Ray from running the reads inside the next operator's actors.
-        ray_remote_args={"max_retries": 3},
+        # A parameter of its own keeps Ray from running the reads inside the next operator's actors.
+        max_calls=1000,
     )
     for operator in rest:
         stream = stream.map_batches(

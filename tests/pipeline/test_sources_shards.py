@@ -24,7 +24,12 @@ from pipeline.sources.shards import (
 def items(count: int) -> list[Item]:
     """Items of all kinds."""
     return [
-        Item(f"k{n}", f"f{n % 3}", n if n % 2 else None, tuple(Member("jpg", n, m) for m in range(n % 3)))
+        Item(
+            f"a/path/of/some/length/{n:08d}",
+            f"f{n % 3}",
+            n if n % 2 else None,
+            tuple(Member("jpg", n, m) for m in range(n % 3)),
+        )
         for n in range(count)
     ]
 
@@ -80,12 +85,12 @@ def test_each_shard_is_one_row_group(tmp_path: Path, count: int, shard_size: int
 
 
 def test_equal_listings_give_equal_bytes_however_they_lie_in_memory(tmp_path: Path) -> None:
-    listing = listing_table(items(100), other_files=3)
-    pieces = pa.concat_tables([listing.slice(start, 7) for start in range(0, 100, 7)])
-    write_listing(listing, tmp_path / "a.parquet", 30)
-    write_listing(pieces, tmp_path / "b.parquet", 30)
+    listing = listing_table(items(40_000), other_files=3)
+    pieces = pa.concat_tables([listing.slice(start, 7) for start in range(0, 40_000, 7)])
+    write_listing(listing, tmp_path / "a.parquet", 40_000)
+    write_listing(pieces, tmp_path / "b.parquet", 40_000)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert listing_digest(listing) == listing_digest(pieces) == listing_digest(listing_table(items(100)))
+    assert listing_digest(listing) == listing_digest(pieces) == listing_digest(listing_table(items(40_000)))
 
 
 def test_the_digest_sees_every_change_that_matters() -> None:
