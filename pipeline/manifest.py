@@ -16,6 +16,7 @@ from models.backends.protocols import MissingWeights
 from models.backends.weights import weights_digest
 from pipeline.config import BuildConfig, fingerprint, resolved
 from pipeline.errors import UserError
+from stages.backend import backends_of
 from stages.base import Stage
 from stages.columns import SCHEMA_VERSION
 
@@ -88,12 +89,11 @@ def _refuse_if_changed(root: Path, old: Mapping[str, Any], new: Mapping[str, Any
 def _weights(stages: Mapping[str, Stage]) -> dict[str, str | None]:
     digests = {}
     for name, stage in stages.items():
-        for field, backend in vars(stage).items():
-            if hasattr(backend, "load") and hasattr(backend, "model"):
-                try:
-                    digests[f"{name}.{field}"] = weights_digest(backend.model)
-                except MissingWeights as error:
-                    raise UserError(f"stages.{name}.{field}.model: {error}") from error
+        for field, backend in backends_of(stage).items():
+            try:
+                digests[f"{name}.{field}"] = weights_digest(getattr(backend, "model", ""))
+            except MissingWeights as error:
+                raise UserError(f"stages.{name}.{field}.model: {error}") from error
     return digests
 
 

@@ -5,13 +5,22 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from models.backends.protocols import MissingWeights
+from pipeline.errors import UserError
 from pipeline.operators import Operator, Worker
 from pipeline.shard_reader import ShardReader
 
 
 def run_local(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Iterator[pa.Table]:
-    """Yield each shard's receipt as it is committed."""
-    workers = [Worker(operator) for operator in chain] if shards else []
+    """Yield each shard's receipt as it is committed.
+
+    Raises:
+        UserError: if weights cannot be loaded.
+    """
+    try:
+        workers = [Worker(operator) for operator in chain] if shards else []
+    except MissingWeights as error:
+        raise UserError(str(error)) from error
     for shard in shards:
         table = read(shard)
         for worker in workers:

@@ -8,6 +8,7 @@ Pools are fixed because growing ones start slowly; the order of shards is whatev
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from models.backends.protocols import MissingWeights
 from pipeline.errors import UserError
 from pipeline.operators import Operator, Worker, check_capacity
 from pipeline.shard_reader import ShardReader
+from stages.backend import check_weights
 
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
@@ -50,9 +53,17 @@ def run_ray(
     try:
         there = ray.cluster_resources()
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
+        # An actor that cannot start leaves pages of traces; a task's exception arrives here alone.
+        check = ray.remote(num_cpus=chain[0].resources.cpus)(check_weights)
+        ray.get(check.remote([stage for operator in chain for _, stage in operator.stages]))
         yield from _pipeline(read, chain, shards).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
+    except ray.exceptions.RayError as error:
+        missing = re.search(rf"{MissingWeights.__name__}: (.+)", str(error))
+        if missing is None:
+            raise
+        raise UserError(missing[1]) from error
     finally:
         ray.shutdown()
 
@@ -65,8 +76,9 @@ def _connect(options: RayOptions) -> None:
     import ray
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_reachable(address)
     local = (
         {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
     )

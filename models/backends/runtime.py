@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.backends.weights import device_and_dtype
+from models.backends.weights import check_on_hub, device_and_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,14 @@ class Runtime:
     """Whether to run the model through `torch.compile`."""
     threads: int = 1
     """CPU threads of one worker; part of the results' last bits."""
+
+    def check(self) -> None:
+        """See that the weights can be had, without loading them.
+
+        Raises:
+            MissingWeights: if they cannot.
+        """
+        check_on_hub(self.model, self.revision)
 
     def place(self) -> tuple[torch.device, torch.dtype]:
         """Device and dtype; also limits this process to `threads` CPU threads."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.backends.protocols import MissingWeights, NounPhrase, Tagger
@@ -24,19 +26,27 @@ class SpacyTagger:
     proper_nouns: bool = False
     """Whether a proper noun (`PROPN`) may head a phrase."""
 
+    def check(self) -> None:
+        """See that the pipeline is there, without loading it.
+
+        Raises:
+            MissingWeights: if it is neither a folder nor an installed package.
+        """
+        place = located(self.model)
+        if not Path(place).is_dir() and find_spec(place) is None:
+            hint = f"install it with `python -m spacy download {self.model}`, or give `model:` a folder"
+            raise MissingWeights(f"no spaCy pipeline '{self.model}': {hint}")
+
     def load(self) -> Tagger:
         """Load the pipeline.
 
         Raises:
-            MissingWeights: if spaCy cannot find it.
+            MissingWeights: if it is neither a folder nor an installed package.
         """
         import spacy
 
-        try:
-            nlp = spacy.load(located(self.model), exclude=["ner"])
-        except OSError as error:
-            hint = f"install it with `python -m spacy download {self.model}`, or give `model:` a folder"
-            raise MissingWeights(f"no spaCy pipeline '{self.model}': {hint}") from error
+        self.check()
+        nlp = spacy.load(located(self.model), exclude=["ner"])
         return _Loaded(nlp, {"NOUN", "PROPN"} if self.proper_nouns else {"NOUN"})
 
 

@@ -36,7 +36,7 @@ def located(model: str) -> str:
 
 def weights_digest(model: str) -> str | None:
     """A digest of local weights: of all bytes of small files, of the size of large ones; None for a hub name."""
-    place = Path(located(model))
+    place = Path(located(model)) if model else Path("/nonexistent")
     if not place.is_dir():
         return None
     digest = hashlib.sha256()
@@ -46,6 +46,25 @@ def weights_digest(model: str) -> str | None:
         if size <= _HASHED_WHOLE:
             digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def check_on_hub(model: str, revision: str | None) -> None:
+    """See that a hub model can be had, from the cache or the network, by its smallest file.
+
+    Raises:
+        MissingWeights: if it cannot, or if a given folder is not there.
+    """
+    place = located(model)
+    if Path(place).is_dir():
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        hf_hub_download(place, "config.json", revision=revision)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        hint = "neither in the cache nor to be had from the hub; give `model:` a local folder, or check the name"
+        raise MissingWeights(f"no weights for '{model}': {hint} ({type(error).__name__})") from error
 
 
 def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
