@@ -36,8 +36,7 @@ def located(model: str) -> str:
 
 def weights_digest(model: str) -> str | None:
     """A digest of local weights: of all bytes of small files, of the size of large ones; None for a hub name."""
-    place = Path(located(model)) if model else Path("/nonexistent")
-    if not place.is_dir():
+    if not model or not (place := Path(located(model))).is_dir():
         return None
     digest = hashlib.sha256()
     for file in sorted(path for path in place.rglob("*") if path.is_file()):

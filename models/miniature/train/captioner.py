@@ -31,6 +31,8 @@ from models.miniature.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS
 SIDE, PATCH, WIDTH, QUERIES = 96, 8, 128, 16
 SCENES, BATCH = 40_000, 32
 RECIPE = Recipe(steps=5_000, lr=1e-3, warmup=300)
+REFINEMENT = Recipe(steps=4_000, lr=5e-4, warmup=100)
+"""A second, gentler round on the averaged weights of the first."""
 _DENSE_ONLY_STEPS = 1_000
 
 
@@ -132,15 +134,16 @@ def caption_tokens(processor: Blip2Processor, captions: list[str]) -> tuple[Tens
     return ids, mask, labels
 
 
-def train_captioner(
-    run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print
-) -> Path:
+def train_captioner(run: Path, cache: Path, log: Callable[[str], None] = print) -> Path:
     """Train (or go on training) and save the model and its processor as fp16 in `run/export`."""
     scenes = load_scenes(cache, TRAIN_SEED, SCENES)
     torch.manual_seed(0)
     processor = build_processor(scenes.caption_N)
     training = CaptionerTraining(build_model(processor))
-    averaged = train(training, _step_losses(training, processor, scenes), recipe, run, log)
+    losses = _step_losses(training, processor, scenes, seed=1, dense_steps=_DENSE_ONLY_STEPS)
+    averaged = train(training, losses, RECIPE, run, log)
+    losses = _step_losses(averaged, processor, scenes, seed=8, dense_steps=0)
+    averaged = train(averaged, losses, REFINEMENT, run / "refinement", log)
     export = run / "export"
     averaged.blip2.half().save_pretrained(export)
     processor.save_pretrained(export)
@@ -148,13 +151,13 @@ def train_captioner(
 
 
 def _step_losses(
-    training: CaptionerTraining, processor: Blip2Processor, scenes: SceneArrays
+    training: CaptionerTraining, processor: Blip2Processor, scenes: SceneArrays, seed: int, dense_steps: int
 ) -> Callable[[int], Losses]:
     def losses(step: int) -> Losses:
-        batch = training_batch(scenes, BATCH, seed=1, step=step)
+        batch = training_batch(scenes, BATCH, seed=seed, step=step)
         pixels = resized(batch.image_BCHW, SIDE) * 2 - 1
         blip2 = training.blip2
-        if step < _DENSE_ONLY_STEPS:
+        if step < dense_steps:
             return training.dense_losses(blip2.vision_model(pixels).last_hidden_state, batch)
         ids, mask, labels = caption_tokens(processor, batch.caption_B)
         out = blip2(pixel_values=pixels, input_ids=ids, attention_mask=mask, labels=labels)

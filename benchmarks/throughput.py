@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of its slowest stage's speed the whole build keeps.
+
+The slowest stage runs alone in a bare loop over the same images, in as many processes as the build gives
+it, one thread each; then the whole build runs on Ray. Both rates are steady ones: loading of models is
+left out, and of the build the time until its first shard.
+
+COMMAND  python -m benchmarks.throughput [--images 1200] [--shard-size 50] [--repeat 3]
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+from benchmarks.quality import CONFIG
+from models.miniature.world import write_scenes
+from pipeline import build as steps
+from pipeline.config import BuildConfig, load_config
+from pipeline.dataset.timings import images_per_second
+from pipeline.operators import Operator, Worker
+from pipeline.run_ray import RayOptions, run_ray
+from stages.base import Resources, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Images a second."""
+
+    build: float
+    alone: float
+    with_start: float
+
+
+def main() -> None:
+    """Print the rates of every repetition, and the median of their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=1200)
+    parser.add_argument("--shard-size", type=int, default=50)
+    parser.add_argument("--repeat", type=int, default=3)
+    arguments = parser.parse_args()
+    config = load_config(CONFIG, [f"shard_size={arguments.shard_size}"])
+    with TemporaryDirectory() as folder:
+        scenes = Path(folder, "scenes")
+        write_scenes(scenes, arguments.images, seed=20261121)
+        runs = [
+            _measure(config, str(scenes / "images"), Path(folder, f"run{k}")) for k in range(arguments.repeat)
+        ]
+    ratios = [rates.build / rates.alone for rates in runs]
+    for rates, ratio in zip(runs, ratios, strict=True):
+        print(
+            f"build {rates.build:.1f} images/s ({rates.with_start:.1f} with start-up), "
+            f"slowest stage alone {rates.alone:.1f} images/s, ratio {ratio:.2f}"
+        )
+    print(f"median ratio {median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def _measure(config: BuildConfig, images: str, output: Path) -> Rates:
+    job = steps.prepare(config, images, output)
+    started = time.perf_counter()
+    marks = [(started, 0)]
+    for receipt in run_ray(job.read, job.chain, job.todo, RayOptions()):
+        marks.append((time.perf_counter(), marks[-1][1] + sum(receipt["rows"].to_pylist())))
+    first, last = marks[1], marks[-1]
+    speeds = images_per_second(output)
+    slowest = min(speeds, key=lambda stage: speeds[stage])
+    print("one worker's images/s in the build: " + ", ".join(f"{k} {v:.0f}" for k, v in speeds.items()))
+    return Rates(
+        build=(last[1] - first[1]) / (last[0] - first[0]),
+        alone=_bare_loop(job, slowest),
+        with_start=last[1] / (last[0] - started),
+    )
+
+
+def _bare_loop(job: steps.Job, slowest: str) -> float:
+    """Images a second of one stage alone, on tables that hold what comes before it."""
+    operator = next(o for o in job.chain if slowest in dict(o.stages))
+    before = [pair for o in job.chain for pair in o.stages]
+    names = [name for name, _ in before]
+    stage = before[names.index(slowest)]
+    tables = list(_tables_before(job, before[: names.index(slowest)]))
+    workers = operator.resources.workers
+    print(f"slowest: {slowest}, {workers} process{'es' if workers > 1 else ''}")
+    with ProcessPoolExecutor(workers) as pool:
+        parts = [(stage, tables[start::workers]) for start in range(workers)]
+        spans = list(pool.map(_timed, parts))
+    return sum(table.num_rows for table in tables) / (max(e for _, e in spans) - min(s for s, _ in spans))
+
+
+def _tables_before(job: steps.Job, stages: list[tuple[str, Stage]]) -> Iterator[pa.Table]:
+    worker = Worker(Operator(tuple(stages), Resources()))
+    for shard in range(0, job.shards, 2):
+        yield worker(job.read(shard))
+
+
+def _timed(part: tuple[tuple[str, Stage], list[pa.Table]]) -> tuple[float, float]:
+    stage, tables = part
+    worker = Worker(Operator((stage,), Resources()))
+    worker(tables[0])
+    started = time.perf_counter()
+    for table in tables:
+        worker(table)
+    return started, time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()
