@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli_miniature import miniature
 from pipeline.errors import UserError
+from pipeline.guard import check_packages
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -129,6 +130,7 @@ def ls(what: Annotated[str, typer.Argument(help="stages or backends")]) -> None:
 def main() -> None:
     """Run the command; a user's mistake is one line and exit code 2."""
     try:
+        check_packages()
         app()
     except UserError as error:
         print(f"subjectforge: {error}", file=sys.stderr)

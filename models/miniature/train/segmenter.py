@@ -19,7 +19,7 @@ from models.miniature.train.scenes import SIDE, TRAIN_SEED, SceneArrays, load_sc
 
 PATCH, WIDTH, DECODER = 8, 96, 64
 SCENES, BATCH = 40_000, 16
-RECIPE = Recipe(steps=4_000, lr=1e-3, warmup=200)
+RECIPE = Recipe(steps=3_000, lr=1e-3, warmup=200)
 _JITTER = 0.06
 """Boxes are moved by up to this part of their size, as a detector's boxes are."""
 
@@ -43,13 +43,13 @@ def build_model() -> SamModel:
         vision_config={
             "hidden_size": WIDTH,
             "output_channels": DECODER,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 6,
             "num_attention_heads": 4,
             "mlp_dim": 3 * WIDTH,
             "image_size": SIDE,
             "patch_size": PATCH,
             "window_size": 8,
-            "global_attn_indexes": [1, 3],
+            "global_attn_indexes": [2, 5],
             "num_pos_feats": DECODER // 2,
             "initializer_range": 0.02,
         },
