@@ -1,33 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a run is: a bar on a terminal, a line every 30 seconds elsewhere."""
+"""How far a run is: a bar on a terminal, a line every 30 seconds elsewhere, whether or not anything happens."""
 
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TextIO
 
 import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_EVERY = 30.0
+from pipeline.ticker import Ticker
+
+EVERY = 30.0
+"""Seconds from one line to the next."""
+_PATIENCE = 5.0
+"""Seconds without news that nobody needs to be told of."""
 
 
-def watched(receipts: Iterable[pa.Table], shards: int, stream: TextIO = sys.stderr) -> Iterator[pa.Table]:
-    """Pass receipts on while showing shards, samples and images a second."""
-    show = _bar if stream.isatty() else _lines
-    return show(receipts, shards, stream)
+def watched(
+    receipts: Iterable[pa.Table], shards: int, stream: TextIO = sys.stderr, every: float = EVERY
+) -> Iterator[pa.Table]:
+    """Pass receipts on while showing shards, samples and images a second; see `shown`."""
+    total: Counter[str] = Counter()
+    started = time.monotonic()
+    with shown(shards, stream, every, lambda: _rates(total, time.monotonic() - started)) as tell:
+        for receipt in receipts:
+            for row in receipt.to_pylist():
+                total.update({name: row[name] for name in ("rows", "samples", "rejected", "errors")})
+                total["shards"] += 1
+            tell(total["shards"], shards)
+            yield receipt
 
 
-def _tally(total: Counter[str], receipt: pa.Table) -> None:
-    for row in receipt.to_pylist():
-        total["shards"] += 1
-        for name in ("rows", "samples", "rejected", "errors"):
-            total[name] += row[name]
+@contextmanager
+def shown(
+    shards: int, stream: TextIO = sys.stderr, every: float = EVERY, about: Callable[[], str] = str
+) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a run is until the block ends.
+
+    Args:
+        shards: how many there are.
+        stream: where to show it; what it is decides how.
+        every: seconds from one line to the next, where it is not a terminal.
+        about: what else there is to say once a shard is done.
+
+    Yields:
+        A function to call with the shards that are done, and how many there are.
+    """
+    state = _State(shards, about, min(every, _PATIENCE))
+    with _bar(state, stream) if stream.isatty() else _lines(state, stream, every):
+        yield state.tell
 
 
-def _line(total: Counter[str], seconds: float) -> str:
+@dataclass(slots=True)
+class _State:
+    """What is known of a run."""
+
+    shards: int
+    about: Callable[[], str]
+    patience: float
+    done: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def tell(self, done: int, shards: int) -> None:
+        self.done, self.shards, self.since = done, shards, time.monotonic()
+
+    def text(self) -> str:
+        quiet = time.monotonic() - self.since
+        late = self.done < self.shards and quiet >= self.patience
+        wait = f"waiting {quiet:.0f} s for the {'next' if self.done else 'first'} shard" if late else ""
+        return " · ".join(filter(None, [self.about() if self.done else "", wait]))
+
+
+def _rates(total: Counter[str], seconds: float) -> str:
     rate = total["rows"] / max(seconds, 1e-9)
     share = {name: 100 * total[name] / max(total["rows"], 1) for name in ("samples", "rejected", "errors")}
     return (
@@ -36,33 +85,26 @@ def _line(total: Counter[str], seconds: float) -> str:
     )
 
 
-def _bar(receipts: Iterable[pa.Table], shards: int, stream: TextIO) -> Iterator[pa.Table]:
-    total: Counter[str] = Counter()
-    started = time.monotonic()
-    columns = (
-        TextColumn("shards"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(file=stream)) as progress:
-        task = progress.add_task("starting workers", total=shards)
-        for receipt in receipts:
-            _tally(total, receipt)
-            progress.update(task, advance=1, description=_line(total, time.monotonic() - started))
-            yield receipt
+@contextmanager
+def _bar(state: _State, stream: TextIO) -> Iterator[None]:
+    counts = (TextColumn("shards"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*counts, TextColumn("{task.description}"), console=Console(file=stream)) as progress:
+        task = progress.add_task("starting", total=state.shards)
+
+        def refresh() -> None:
+            progress.update(task, completed=state.done, total=state.shards, description=state.text())
+
+        with Ticker(0.5, refresh):
+            yield
+        refresh()
 
 
-def _lines(receipts: Iterable[pa.Table], shards: int, stream: TextIO) -> Iterator[pa.Table]:
-    total: Counter[str] = Counter()
-    started = last = time.monotonic()
-    for receipt in receipts:
-        _tally(total, receipt)
-        now = time.monotonic()
-        if now - last >= _EVERY or total["shards"] == shards:
-            print(
-                f"shard {total['shards']}/{shards} · {_line(total, now - started)}", file=stream, flush=True
-            )
-            last = now
-        yield receipt
+@contextmanager
+def _lines(state: _State, stream: TextIO, every: float) -> Iterator[None]:
+    def line() -> None:
+        parts = filter(None, [f"shard {state.done}/{state.shards}", state.text()])
+        print(" · ".join(parts), file=stream, flush=True)
+
+    with Ticker(every, line):
+        yield
+    line()

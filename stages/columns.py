@@ -122,7 +122,8 @@ SAMPLE = pa.schema(
         *OFFSETS,
     ]
 )
-"""A shard's parquet: one row for every attempted sample, in source order."""
+"""A shard's parquet: one row for every attempted sample, in source order. What stages of other packages
+add comes after these columns."""
 
 SECONDS = "seconds_"
 """Prefix of the columns that carry how long a stage took, per row; they end in the run's log."""

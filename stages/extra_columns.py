@@ -19,8 +19,8 @@ def extra_columns(schema: pa.Schema) -> pa.Schema:
 
     All may be null: a row that was lost before its turn came has none of them.
     """
-    names = [name for name in schema.names if name not in _KNOWN and not name.startswith(SECONDS)]
-    return pa.schema([pa.field(name, schema.field(name).type) for name in names])
+    fields = [field for field in schema if field.name not in _KNOWN and not field.name.startswith(SECONDS)]
+    return pa.schema([pa.field(field.name, field.type) for field in fields])
 
 
 def json_columns(schema: pa.Schema) -> pa.Schema:

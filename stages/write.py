@@ -39,12 +39,14 @@ class Write(Stage):
     """Write a whole shard: its table in, one `RECEIPT` row out.
 
     The function takes all rows of one shard, whatever became of them, in any order. Columns that a
-    shard never got to have are written as nulls; a sample that cannot be encoded becomes an `error`
+    shard never got to have are written as nulls; those that stages of other packages added are kept (see
+    `stages.extra_columns`); a sample that cannot be encoded becomes an `error`
     row. It raises ValueError if the rows are not those of one shard, each once.
     """
 
     inputs: ClassVar[tuple[str, ...]] = (*LEDGER.names, "image", "width", "height", "entities")
     outputs: ClassVar[pa.Schema] = RECEIPT
+    version: ClassVar[int] = 2
     folder: str = ""
     """The dataset's root; the run sets it."""
     split: str = "train"

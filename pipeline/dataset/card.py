@@ -14,6 +14,7 @@ import yaml
 from pipeline.dataset.layout import meta_folder
 from pipeline.dataset.totals import Totals
 from stages.columns import ENTITY, SAMPLE, SCHEMA_VERSION
+from stages.extra_columns import is_any_list
 from stages.shard.record import MEMBERS
 
 _TEXT = Path(__file__).with_name("card.template")
@@ -57,8 +58,15 @@ _MEANINGS = {
 }
 
 
-def card(root: Path, split: str, totals: Totals) -> str:
-    """The text of `README.md`, Markdown with YAML front matter."""
+def card(root: Path, split: str, totals: Totals, extra: pa.Schema) -> str:
+    """The text of `README.md`, Markdown with YAML front matter.
+
+    Args:
+        root: of the dataset.
+        split: which one the card is about.
+        totals: what its shards add up to.
+        extra: columns that its shards have after those of `stages.columns.SAMPLE`.
+    """
     manifest = _read(meta_folder(root) / "manifest.json")
     sections = {
         "front_matter": yaml.safe_dump(
@@ -70,7 +78,7 @@ def card(root: Path, split: str, totals: Totals) -> str:
         "counts": _counts(totals),
         "funnel": _funnel(totals),
         "labels": ", ".join(f"{label} {count}" for label, count in totals.labels.most_common(30)) or "none",
-        "columns": _columns(),
+        "columns": _columns(extra),
         "entity": _fields(ENTITY),
         "made": _made(manifest),
         "config": _config(meta_folder(root) / "config.yaml"),
@@ -116,8 +124,9 @@ def _funnel(totals: Totals) -> str:
     return _table(("stage", "reason", "images"), rows) if rows else "Every image became a sample."
 
 
-def _columns() -> str:
-    return _table(("column", "type", ""), [_field(field) for field in SAMPLE])
+def _columns(extra: pa.Schema) -> str:
+    added = [(f"`{field.name}`", _kind(field.type), "added by a stage of another package") for field in extra]
+    return _table(("column", "type", ""), [*(_field(field) for field in SAMPLE), *added])
 
 
 def _fields(struct: pa.StructType) -> str:
@@ -130,7 +139,7 @@ def _field(field: pa.Field) -> tuple[str, str, str]:
 
 
 def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
+    if is_any_list(kind):
         return f"list of {_kind(kind.value_type)}"
     return "struct" if pa.types.is_struct(kind) else str(kind)
 

@@ -6,18 +6,25 @@ nothing.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.card import card
 from pipeline.dataset.layout import card_path, committed_shards, index_path, shards_path, split_folder
 from pipeline.dataset.totals import Totals, all_stats, totals
+from pipeline.errors import UserError
 from stages.columns import SAMPLE
+from stages.extra_columns import extra_columns
 from stages.shard.commit import remove_leftovers, replace, rewrite
 from stages.shard.files import ShardFiles
+
+_MASK = re.compile(r"entities\..+\.rle\.")
 
 
 def finish_dataset(root: Path, split: str = "train") -> Totals:
@@ -26,7 +33,7 @@ def finish_dataset(root: Path, split: str = "train") -> Totals:
     Also removes temporary files that dead writers left.
 
     Raises:
-        UserError: if a shard's stats are unreadable.
+        UserError: if a shard's stats are unreadable, or if the shards have different columns.
     """
     if split_folder(root, split).is_dir():
         remove_leftovers(split_folder(root, split))
@@ -38,7 +45,8 @@ def finish_dataset(root: Path, split: str = "train") -> Totals:
         _write_index(index_path(root), shards)
         replace(path, content)
     added = totals(shards)
-    replace(card_path(root), card(root, split, added).encode())
+    extra = extra_columns(pq.read_schema(index_path(root)))
+    replace(card_path(root), card(root, split, added, extra).encode())
     return added
 
 
@@ -51,20 +59,25 @@ def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, An
     }
 
 
-def _write_index(path: Path, shards: Iterable[ShardFiles]) -> None:
+def _write_index(path: Path, shards: Sequence[ShardFiles]) -> None:
     """All rows without the masks, one shard a row group, so that memory stays that of one shard."""
     rewrite(path, lambda stream: _copy_rows(stream, shards))
 
 
-def _copy_rows(stream: Any, shards: Iterable[ShardFiles]) -> None:
-    writer = None
-    for shard in shards:
-        with pq.ParquetFile(shard.parquet) as file:
-            leaves = [file.schema.column(index).path for index in range(len(file.schema))]
-            table = file.read(columns=[leaf for leaf in leaves if ".rle." not in leaf])
-        writer = writer or pq.ParquetWriter(stream, table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer is None:
-        pq.write_table(SAMPLE.empty_table(), stream)
-    else:
-        writer.close()
+def _copy_rows(stream: Any, shards: Sequence[ShardFiles]) -> None:
+    tables = map(_without_masks, shards)
+    first = next(tables, SAMPLE.empty_table())
+    with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
+        for shard, table in zip(shards, chain([first], tables), strict=False):
+            if not table.schema.equals(first.schema):
+                raise UserError(
+                    f"{shard.parquet} has other columns than the shards before it: a stage has changed what "
+                    "it adds; build into another --output"
+                )
+            writer.write_table(table)
+
+
+def _without_masks(shard: ShardFiles) -> pa.Table:
+    with pq.ParquetFile(shard.parquet) as file:
+        leaves = [file.schema.column(index).path for index in range(len(file.schema))]
+        return file.read(columns=[leaf for leaf in leaves if not _MASK.match(leaf)])

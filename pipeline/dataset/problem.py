@@ -4,6 +4,8 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pyarrow as pa
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -45,10 +47,14 @@ class Counts:
 class ShardReport:
     """What the check of one shard found."""
 
+    shard: str
+    """Split and number, `train/00012`."""
     problems: tuple[Problem, ...]
     counts: Counts
     listing: dict[str, Any]
     """Its entry in `_meta/shards.json`; empty if its stats cannot be read."""
+    extra: pa.Schema | None = None
+    """The columns that stages of other packages added; None if its parquet cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Sample:
     """A row of the parquet; members are None if it was rejected or failed."""
 
     row: Row
-    """With the columns of `stages.columns.SAMPLE`."""
+    """With the columns of `stages.columns.SAMPLE`, and those that stages of other packages added."""
     jpg: bytes | None
     """The picture."""
     png: bytes | None
@@ -98,4 +98,6 @@ def _entity_line(entity: Row) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_shown, value)) + "]"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ unique in the dataset, and memory does not grow with it.
 import json
 import multiprocessing
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -42,15 +42,17 @@ def verify(
     """
     shards = all_shards(root)
     source, problems = _open_source(root)
-    counts, listings = Counts(), []
+    counts, listings, extras = Counts(), [], {}
     jobs = _jobs(root, shards, source, deep)
     for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
         problems += report.problems
         counts += report.counts
         listings.append(report.listing)
+        extras |= {} if report.extra is None else {report.shard: report.extra}
         if progress is not None:
             progress(done, len(shards))
-    problems += [*_check_listed(source, shards), *_check_foreign(root, shards), *_check_list(root, listings)]
+    problems += [*_check_alike(extras), *_check_listed(source, shards)]
+    problems += [*_check_foreign(root, shards), *_check_list(root, listings)]
     return Verification(tuple(problems), counts)
 
 
@@ -87,6 +89,15 @@ def _open_source(root: Path) -> tuple[pq.ParquetFile | None, list[Problem]]:
         return pq.ParquetFile(path), []
     except (OSError, pa.ArrowException) as error:
         return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
+
+
+def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
+    """A table of all shards has one schema, that of most of them."""
+    lists = {shard: ", ".join(f"{f.name} {f.type}" for f in extra) for shard, extra in extras.items()}
+    usual = Counter(lists.values()).most_common(1)[0][0] if lists else ""
+    for shard, found in lists.items():
+        if found != usual:
+            yield Problem(shard, f"its extra columns are ({found}), those of the other shards ({usual})")
 
 
 def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> Iterator[Problem]:

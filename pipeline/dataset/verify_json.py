@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stages.extra_columns import is_any_list
+
 
 def differences(name: str, found: Any, value: Any, kind: pa.DataType) -> Iterator[str]:
     """Where a JSON value and a column's value differ; numbers must be equal to the last bit.
@@ -19,7 +21,7 @@ def differences(name: str, found: Any, value: Any, kind: pa.DataType) -> Iterato
     """
     if pa.types.is_struct(kind):
         yield from _struct_differences(name, found, value, kind)
-    elif pa.types.is_list(kind):
+    elif is_any_list(kind):
         yield from _list_differences(name, found, value or [], kind)
     elif not _same(name, found, value, kind):
         yield f"{name} is {found!r} in the json, {value!r} in the parquet"
@@ -47,6 +49,8 @@ def _list_differences(name: str, found: Any, value: list[Any], kind: pa.DataType
 def _same(name: str, found: Any, value: Any, kind: pa.DataType) -> bool:
     if value is None and name.endswith(".clip_sim"):
         return found is None
+    if pa.types.is_float64(kind):
+        return type(found) is float and found == (-1 if value is None else value)
     if pa.types.is_floating(kind):
         return type(found) is float and np.float32(found) == np.float32(-1 if value is None else value)
     if pa.types.is_boolean(kind):

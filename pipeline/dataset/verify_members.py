@@ -4,6 +4,8 @@
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 from pipeline.dataset.problem import Problem
 from pipeline.dataset.verify_sample import check_sample
 from pipeline.dataset.verify_tar import Member, TarDamageError, walk_tar
@@ -14,13 +16,16 @@ Row = dict[str, Any]
 _EXTENSIONS = ("jpg", "json", "png", "txt")
 
 
-def check_tar(shard: str, files: ShardFiles, rows: list[Row] | None, deep: bool) -> Iterator[Problem]:
+def check_tar(
+    shard: str, files: ShardFiles, rows: list[Row] | None, extra: pa.Schema, deep: bool
+) -> Iterator[Problem]:
     """Check a shard's tar.
 
     Args:
         shard: its name in problems.
         files: the shard's.
         rows: of its parquet; None if that cannot be read, then only names and order are checked.
+        extra: columns of the rows that each json has under `extra`.
         deep: decode every JPEG fully.
     """
     samples = [row for row in rows or [] if row["status"] == OK]
@@ -33,7 +38,7 @@ def check_tar(shard: str, files: ShardFiles, rows: list[Row] | None, deep: bool)
             expected = _names(files, members) if rows is None else _members(samples)
             yield from _compare(shard, members, expected)
         for row in samples:
-            yield from _check_sample(shard, stream, row, deep)
+            yield from _check_sample(shard, stream, row, extra, deep)
 
 
 def _members(samples: list[Row]) -> list[Member]:
@@ -66,10 +71,10 @@ def _key_at(samples: list[Row], offset: int) -> str:
     return before[-1] if before else ""
 
 
-def _check_sample(shard: str, stream: BinaryIO, row: Row, deep: bool) -> Iterator[Problem]:
+def _check_sample(shard: str, stream: BinaryIO, row: Row, extra: pa.Schema, deep: bool) -> Iterator[Problem]:
     try:
         members = {e: _content(stream, row[f"{e}_offset"], row[f"{e}_size"]) for e in _EXTENSIONS}
-        for extension, offset, what in check_sample(row, members, deep):
+        for extension, offset, what in check_sample(row, extra, members, deep):
             yield Problem(shard, what, row["key"], row[f"{extension}_offset"] + offset)
     except Exception as error:
         yield Problem(shard, f"the sample cannot be checked: {error!r}", row["key"])

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 from PIL import Image
 
 from pipeline.dataset.verify_json import differences
@@ -21,16 +22,19 @@ _NOT_IN_JSON = {"source_uri", "stage", "reason", "detail", "white_fraction", *OF
 _COPIED = [field for field in SAMPLE if field.name not in _NOT_IN_JSON]
 
 
-def check_sample(row: dict[str, Any], members: dict[str, bytes], deep: bool) -> Iterator[Finding]:
+def check_sample(
+    row: dict[str, Any], extra: pa.Schema, members: dict[str, bytes], deep: bool
+) -> Iterator[Finding]:
     """Everything about one sample that is not as its row says.
 
     Args:
         row: of the parquet.
+        extra: columns of the row that the json has under `extra`.
         members: the four members' contents by extension.
         deep: decode all of the JPEG instead of its header.
     """
     yield from check_entities(row)
-    yield from _check_json(row, members["json"])
+    yield from _check_json(row, extra, members["json"])
     yield from _check_jpeg(row, members["jpg"], deep)
     yield from _check_png(row, members["png"])
     if members["txt"] != (row["alt_text"] or row["caption"] or "").encode():
@@ -50,20 +54,21 @@ def check_ledger(row: dict[str, Any]) -> str | None:
     )
 
 
-def _check_json(row: dict[str, Any], content: bytes) -> Iterator[Finding]:
+def _check_json(row: dict[str, Any], extra: pa.Schema, content: bytes) -> Iterator[Finding]:
     try:
         record = json.loads(content, parse_constant=_refuse)
     except ValueError as error:
         yield "json", getattr(error, "pos", 0), f"the json is unreadable: {error}"
         return
-    expected = {field.name for field in _COPIED} | {"mask", "filters", "schema_version"}
+    expected = {field.name for field in _COPIED} | {"mask", "filters", "extra", "schema_version"}
     if not isinstance(record, dict) or set(record) != expected:
         yield "json", 0, "the json has other fields than a sample's"
         return
     for field in _COPIED:
         for difference in differences(field.name, record[field.name], row[field.name], field.type):
             yield "json", 0, difference
-    yield from (("json", 0, what) for what in _check_derived(row, record))
+    further = (*_check_derived(row, record), *_check_extra(row, extra, record["extra"]))
+    yield from (("json", 0, what) for what in further)
 
 
 def _check_derived(row: dict[str, Any], record: dict[str, Any]) -> Iterator[str]:
@@ -83,6 +88,13 @@ def _check_derived(row: dict[str, Any], record: dict[str, Any]) -> Iterator[str]
         return
     kind = SAMPLE.field("white_fraction").type
     yield from differences("white_fraction", filters["white_fraction"], row["white_fraction"], kind)
+
+
+def _check_extra(row: dict[str, Any], extra: pa.Schema, found: Any) -> Iterator[str]:
+    if len(extra):
+        yield from differences("extra", found, row, pa.struct(list(extra)))
+    elif found is not None:
+        yield "the json has extra values that no column of the parquet has"
 
 
 def _check_jpeg(row: dict[str, Any], content: bytes, deep: bool) -> Iterator[Finding]:

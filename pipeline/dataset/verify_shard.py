@@ -7,6 +7,7 @@ Knows the schema and the file names, and nothing of the code that writes them.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.problem import Counts, Problem, ShardReport
@@ -14,6 +15,7 @@ from pipeline.dataset.verify_members import check_tar
 from pipeline.dataset.verify_sample import check_ledger
 from pipeline.dataset.verify_stats import check_counts, check_file, read_stats
 from stages.columns import SAMPLE, SCHEMA_VERSION
+from stages.extra_columns import extra_columns, json_columns
 from stages.shard.files import ShardFiles
 
 Row = dict[str, Any]
@@ -33,7 +35,7 @@ def check_shard(files: ShardFiles, source_keys: Sequence[str] | None, deep: bool
     # Whatever else is in there must not hide what is wrong with the other shards.
     except Exception as error:
         problem = Problem(shard, f"the shard cannot be checked: {error!r}")
-        return ShardReport((problem,), Counts(shards=1), {})
+        return ShardReport(shard, (problem,), Counts(shards=1), {})
 
 
 def _check(shard: str, files: ShardFiles, source_keys: Sequence[str] | None, deep: bool) -> ShardReport:
@@ -41,27 +43,35 @@ def _check(shard: str, files: ShardFiles, source_keys: Sequence[str] | None, dee
         stats = read_stats(files.stats)
     except (OSError, ValueError) as error:
         problem = Problem(shard, f"{files.stats.name} is unreadable: {error}")
-        return ShardReport((problem,), Counts(shards=1), {})
+        return ShardReport(shard, (problem,), Counts(shards=1), {})
     bad_tar = [*check_file(stats, "tar", files.tar)]
     bad_parquet = [*check_file(stats, "parquet", files.parquet)]
     # A parquet that is not the one that was written is not worth a decoder's trust.
     bad_parquet = bad_parquet or [*_check_schema(files)]
     problems = [Problem(shard, what) for what in bad_tar + bad_parquet]
-    rows = None if bad_parquet else pq.read_table(files.parquet).to_pylist()
+    extra = None if bad_parquet else extra_columns(pq.read_schema(files.parquet))
+    told = pa.schema([]) if extra is None else json_columns(extra)
+    rows = None if extra is None else _read_rows(files, told)
     if rows is not None:
         problems += [Problem(shard, what) for what in check_counts(stats, files.number, rows)]
         problems += _check_rows(shard, files, rows, source_keys)
     if files.tar.is_file():
-        problems += check_tar(shard, files, rows, deep or bool(bad_tar))
+        problems += check_tar(shard, files, rows, told, deep or bool(bad_tar))
     counts = _counts(files, rows or [])
-    return ShardReport(tuple(problems), counts, _listing(files, stats))
+    return ShardReport(shard, tuple(problems), counts, _listing(files, stats), extra)
 
 
 def _check_schema(files: ShardFiles) -> Iterator[str]:
     schema = pq.read_schema(files.parquet)
     version = (schema.metadata or {}).get(b"subjectforge.schema_version", b"")
-    if not schema.equals(SAMPLE) or version != str(SCHEMA_VERSION).encode():
+    whole = pa.schema([*SAMPLE, *extra_columns(schema)])
+    if not schema.equals(whole) or version != str(SCHEMA_VERSION).encode():
         yield f"{files.parquet.name} has other columns than schema version {SCHEMA_VERSION}"
+
+
+def _read_rows(files: ShardFiles, told: pa.Schema) -> list[Row]:
+    """All that the json of a sample repeats."""
+    return pq.read_table(files.parquet, columns=[*SAMPLE.names, *told.names]).to_pylist()
 
 
 def _check_rows(

@@ -135,6 +135,17 @@ def test_hugging_face_reads_the_card(
     assert {name for name in read["train"].column_names if not name.startswith("__")} == MEMBERS
 
 
+def test_records_become_tables_again(
+    hugging_face: tuple[Any, dict[str, str]], tars: list[str], samples: dict[str, Any], tmp_path: Path
+) -> None:
+    datasets, cache = hugging_face
+    read = datasets.load_dataset("webdataset", data_files={"train": tars}, split="train", **cache)
+    read.to_parquet(str(tmp_path / "all.parquet"))
+    table = pq.read_table(tmp_path / "all.parquet")
+    assert table["__key__"].to_pylist() == list(samples)
+    assert table["json"][0].as_py()["extra"] is None
+
+
 def test_pandas(dataset: Path, samples: dict[str, Any]) -> None:
     files = sorted((dataset / "data" / "train").glob("*.parquet"))
     rows = pd.read_parquet(files)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.miniature.train.scenes import SIDE, SceneArrays
+from models.miniature.train.scenes import SceneArrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def scene_batch(scenes: SceneArrays, rows: np.ndarray) -> Batch:
         count_B=integers(scenes.count_N),
         noun_BS=integers(scenes.noun_NS),
         colour_BS=integers(scenes.colour_NS),
-        box_BS4=torch.from_numpy(scenes.box_NS4[rows] / SIDE),
+        box_BS4=torch.from_numpy(scenes.box_NS4[rows] / scenes.image_NHWC.shape[1]),
         background_B=integers(scenes.background_N),
         caption_B=[scenes.caption_N[row] for row in rows],
     )

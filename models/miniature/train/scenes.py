@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rendered scenes as arrays on disk, made once and read by every training.
 
-Shapes: N scenes, H = W = 128 pixels, S = 3 places for subjects (`count_N` of them are filled).
+Shapes: N scenes, H = W pixels, S = 3 places for subjects (`count_N` of them are filled).
 """
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -22,15 +21,19 @@ TRAIN_SEED = 2_000_000_011
 VALIDATION_SEED = 2_000_000_033
 _PLACES = 3
 _CHUNK = 500
-_FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
-    "image_NHWC": ((SIDE, SIDE, 3), np.uint8),
-    "instance_NHW": ((SIDE, SIDE), np.uint8),
-    "count_N": ((), np.uint8),
-    "noun_NS": ((_PLACES,), np.uint8),
-    "colour_NS": ((_PLACES,), np.uint8),
-    "box_NS4": ((_PLACES, 4), np.float32),
-    "background_N": ((), np.uint8),
-}
+
+
+def _fields(side: int) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Name to shape of one scene, and type."""
+    return {
+        "image_NHWC": ((side, side, 3), np.uint8),
+        "instance_NHW": ((side, side), np.uint8),
+        "count_N": ((), np.uint8),
+        "noun_NS": ((_PLACES,), np.uint8),
+        "colour_NS": ((_PLACES,), np.uint8),
+        "box_NS4": ((_PLACES, 4), np.float32),
+        "background_N": ((), np.uint8),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +58,40 @@ class SceneArrays:
         return len(self.caption_N)
 
 
-def load_scenes(
-    cache: Path, seed: int, count: int, progress: Callable[[int], None] = lambda _: None
-) -> SceneArrays:
-    """The first `count` scenes of a seed, rendered now if the cache does not hold them."""
-    folder = cache / f"scenes-{seed}-{count}"
+def load_scenes(cache: Path, seed: int, count: int, side: int = SIDE) -> SceneArrays:
+    """The first `count` scenes of a seed at `side` pixels, rendered now if the cache does not hold them."""
+    folder = cache / f"scenes-{seed}-{count}-{side}"
     if not (folder / "captions.txt").exists():
-        _render_all(folder, seed, count, progress)
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _FIELDS}
+        _render_all(folder, seed, count, side)
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _fields(side)}
     return SceneArrays(**arrays, caption_N=(folder / "captions.txt").read_text().splitlines())
 
 
-def _render_all(folder: Path, seed: int, count: int, progress: Callable[[int], None]) -> None:
+def _render_all(folder: Path, seed: int, count: int, side: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (count, *shape))
-        for name, (shape, dtype) in _FIELDS.items()
+        for name, (shape, dtype) in _fields(side).items()
     }
     captions: list[str] = []
     starts = range(0, count, _CHUNK)
+    ends = [min(start + _CHUNK, count) for start in starts]
     with ProcessPoolExecutor() as pool:
-        ends = [min(start + _CHUNK, count) for start in starts]
-        for start, end, (chunk, texts) in zip(
-            starts, ends, pool.map(_render_chunk, repeat(seed), starts, ends), strict=True
-        ):
+        chunks = pool.map(_render_chunk, repeat(seed), starts, ends, repeat(side))
+        for start, end, (chunk, texts) in zip(starts, ends, chunks, strict=True):
             for name, array in arrays.items():
                 array[start:end] = chunk[name]
             captions += texts
-            progress(end)
     for array in arrays.values():
         array.flush()
     (folder / "captions.txt").write_text("\n".join(captions) + "\n")
 
 
-def _render_chunk(seed: int, start: int, end: int) -> tuple[dict[str, np.ndarray], list[str]]:
-    chunk = {name: np.zeros((end - start, *shape), dtype) for name, (shape, dtype) in _FIELDS.items()}
+def _render_chunk(seed: int, start: int, end: int, side: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    chunk = {name: np.zeros((end - start, *shape), dtype) for name, (shape, dtype) in _fields(side).items()}
     captions = []
     for row, index in enumerate(range(start, end)):
-        rendered = render_scene(sample_scene(seed, index), SIDE)
+        rendered = render_scene(sample_scene(seed, index), side)
         chunk["image_NHWC"][row] = np.asarray(rendered.image)
         chunk["count_N"][row] = len(rendered.subjects)
         chunk["background_N"][row] = list(BACKGROUNDS).index(rendered.background)

@@ -15,10 +15,10 @@ from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
 from models.miniature.train.batch import Batch, training_batch
 from models.miniature.train.init import sincos_positions, tie_queries_and_keys
 from models.miniature.train.loop import Losses, Recipe, train
-from models.miniature.train.scenes import SIDE, TRAIN_SEED, SceneArrays, load_scenes
+from models.miniature.train.scenes import TRAIN_SEED, SceneArrays, load_scenes
 
-PATCH, WIDTH, DECODER = 8, 96, 64
-SCENES, BATCH = 40_000, 16
+SIDE, PATCH, WIDTH, DECODER = 160, 8, 96, 64
+SCENES, BATCH = 20_000, 16
 RECIPE = Recipe(steps=3_000, lr=1e-3, warmup=200)
 _JITTER = 0.06
 """Boxes are moved by up to this part of their size, as a detector's boxes are."""
@@ -43,13 +43,13 @@ def build_model() -> SamModel:
         vision_config={
             "hidden_size": WIDTH,
             "output_channels": DECODER,
-            "num_hidden_layers": 6,
+            "num_hidden_layers": 4,
             "num_attention_heads": 4,
             "mlp_dim": 3 * WIDTH,
             "image_size": SIDE,
             "patch_size": PATCH,
-            "window_size": 8,
-            "global_attn_indexes": [2, 5],
+            "window_size": 10,
+            "global_attn_indexes": [1, 3],
             "num_pos_feats": DECODER // 2,
             "initializer_range": 0.02,
         },
@@ -84,7 +84,7 @@ def train_segmenter(
     run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print
 ) -> Path:
     """Train (or go on training); save processor and fp16 model in `run/export`."""
-    scenes = load_scenes(cache, TRAIN_SEED, SCENES)
+    scenes = load_scenes(cache, TRAIN_SEED, SCENES, SIDE)
     torch.manual_seed(0)
     model = build_model()
     averaged = train(model, _step_losses(model, scenes), recipe, run, log)
