@@ -31,7 +31,8 @@ def main() -> None:
         write_scenes(scenes, max(arguments.shards) * arguments.shard_size, seed=20261122)
         for shards in arguments.shards:
             limit = shards * arguments.shard_size
-            command = [sys.executable, "-m", "pipeline", "build", str(CONFIG), "--input", str(scenes / "images")]
+            command = [sys.executable, "-m", "pipeline", "build", str(CONFIG)]
+            command += ["--input", str(scenes / "images")]
             command += ["--output", str(Path(folder, f"out{shards}")), "--limit", str(limit)]
             command += ["--set", f"shard_size={arguments.shard_size}"]
             with PeakMemory() as peak:

@@ -18,7 +18,7 @@ from pipeline.progress import watched
 from pipeline.run_local import run_local
 from pipeline.run_ray import RayOptions, run_ray
 from pipeline.shard_reader import ShardReader
-from pipeline.sources import open_source
+from pipeline.sources import open_source, other_files
 from pipeline.sources.shards import listing_digest, shard_count, write_listing
 
 
@@ -33,6 +33,8 @@ class Job:
     shards: int
     todo: list[int]
     items: int
+    ignored: int
+    """Files of the input that are nothing the source can use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
         shards=shards,
         todo=[shard for shard in range(shards) if shard not in done],
         items=listing.num_rows,
+        ignored=other_files(listing),
     )
 
 

@@ -44,14 +44,17 @@ def build(
     print(
         f"{job.items} images in {job.shards} shards: {job.shards - len(job.todo)} done, {len(job.todo)} to do"
     )
+    if job.ignored:
+        print(f"{job.ignored} other file{'s' if job.ignored > 1 else ''} ignored")
     if not job.todo and (output / "report.html").exists():
         print(f"nothing to do: {output} is complete")
         print(f"report       {(output / 'report.html').resolve()}")
         return
     outcome = steps.execute(job, executor, RayOptions(address))
     report = steps.finish(output)
+    rate = outcome.images / max(outcome.seconds, 1e-9)
     print(
-        f"built {outcome.images} images in {outcome.seconds:.0f} s ({outcome.images / max(outcome.seconds, 1e-9):.1f} images/s, start-up included)"
+        f"built {outcome.images} images in {outcome.seconds:.0f} s ({rate:.1f} images/s, start-up included)"
     )
     print("\n".join([*steps.summary(output), f"report       {report.resolve()}"]))
 
@@ -81,9 +84,12 @@ def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image as well")] = False,
 ) -> None:
     """Check a dataset byte by byte; exit 1 and name what is damaged."""
+    from pipeline.dataset.layout import all_shards
     from pipeline.dataset.verify import verify as check
+    from pipeline.progress import shown
 
-    result = check(dataset, deep=deep)
+    with shown(len(all_shards(dataset))) as tell:
+        result = check(dataset, deep=deep, progress=tell)
     for problem in result.problems:
         print(problem)
     print(result.line())

@@ -20,6 +20,6 @@ def check_packages() -> None:
         found = Path(spec.origin).resolve().parent if spec and spec.origin else None
         if found != _HOME / name:
             raise UserError(
-                f"'{name}' is imported from {found}, not from {_HOME / name}: "
-                f"another package of this name comes first on the path; remove it from PYTHONPATH or start elsewhere"
+                f"'{name}' is imported from {found}, not from {_HOME / name}: another package of this name "
+                "comes first on the path; remove it from PYTHONPATH or start elsewhere"
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a run is: a bar on a terminal, a line every 30 seconds elsewhere, whether or not anything happens."""
+"""How far a run is: a bar on a terminal, a line every 30 seconds elsewhere, also while nothing happens."""
 
 import sys
 import time
@@ -12,6 +12,7 @@ from typing import TextIO
 import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from pipeline.ticker import Ticker
 
@@ -69,30 +70,33 @@ class _State:
     def tell(self, done: int, shards: int) -> None:
         self.done, self.shards, self.since = done, shards, time.monotonic()
 
-    def text(self) -> str:
+    def parts(self) -> list[str]:
         quiet = time.monotonic() - self.since
         late = self.done < self.shards and quiet >= self.patience
         wait = f"waiting {quiet:.0f} s for the {'next' if self.done else 'first'} shard" if late else ""
-        return " · ".join(filter(None, [self.about() if self.done else "", wait]))
+        return [part for part in (self.about() if self.done else "", wait) if part]
 
 
 def _rates(total: Counter[str], seconds: float) -> str:
     rate = total["rows"] / max(seconds, 1e-9)
     share = {name: 100 * total[name] / max(total["rows"], 1) for name in ("samples", "rejected", "errors")}
     return (
-        f"{total['rows']} images · ok {share['samples']:.0f} % · rejected {share['rejected']:.0f} % · "
-        f"errors {share['errors']:.1f} % · {rate:.1f} img/s"
+        f"{total['rows']} images · {rate:.1f} img/s · ok {share['samples']:.0f} % · "
+        f"rejected {share['rejected']:.0f} % · errors {share['errors']:.1f} %"
     )
 
 
 @contextmanager
 def _bar(state: _State, stream: TextIO) -> Iterator[None]:
-    counts = (TextColumn("shards"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*counts, TextColumn("{task.description}"), console=Console(file=stream)) as progress:
+    counts = (TextColumn("shards"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    # Only the text gives way on a narrow terminal, from its end.
+    text = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True))
+    with Progress(*counts, text, console=Console(file=stream), expand=True) as progress:
         task = progress.add_task("starting", total=state.shards)
 
         def refresh() -> None:
-            progress.update(task, completed=state.done, total=state.shards, description=state.text())
+            said = " · ".join(reversed(state.parts()))
+            progress.update(task, completed=state.done, total=state.shards, description=said)
 
         with Ticker(0.5, refresh):
             yield
@@ -102,8 +106,7 @@ def _bar(state: _State, stream: TextIO) -> Iterator[None]:
 @contextmanager
 def _lines(state: _State, stream: TextIO, every: float) -> Iterator[None]:
     def line() -> None:
-        parts = filter(None, [f"shard {state.done}/{state.shards}", state.text()])
-        print(" · ".join(parts), file=stream, flush=True)
+        print(" · ".join([f"shard {state.done}/{state.shards}", *state.parts()]), file=stream, flush=True)
 
     with Ticker(every, line):
         yield

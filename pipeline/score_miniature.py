@@ -39,7 +39,8 @@ class Hits:
 
     def __str__(self) -> str:
         recall, precision = self.right / max(self.wanted, 1), self.right / max(self.answers, 1)
-        return f"recall {recall:.3f}  precision {precision:.3f}  ({self.right} right, {self.wanted} wanted, {self.answers} answers)"
+        counts = f"({self.right} right, {self.wanted} wanted, {self.answers} answers)"
+        return f"recall {recall:.3f}  precision {precision:.3f}  {counts}"
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ def score_lines(dataset: Path, truth: Path) -> Iterator[str]:
     yield f"caption nouns, scenes of 1-2 subjects   {scores.few_nouns}"
     yield f"caption nouns, scenes of 3 subjects     {scores.many_nouns}"
     yield f"boxes at IoU 0.5, whole chain           {scores.boxes}"
-    yield f"mask IoU over found instances           mean {np.mean(scores.mask_ious or [0.0]):.3f}  ({len(scores.mask_ious)} masks)"
+    mean = np.mean(scores.mask_ious or [0.0])
+    yield f"mask IoU over found instances           mean {mean:.3f}  ({len(scores.mask_ious)} masks)"
 
 
 def score_dataset(dataset: Path, truth: Path) -> Scores:
@@ -105,4 +107,4 @@ def _rows(dataset: Path) -> dict[str, Row]:
 
 
 def _mask_iou(one: Row, other: Row) -> float:
-    return float(coco_mask.iou([dict(one)], [dict(other)], [0])[0][0])
+    return float(coco_mask.iou([dict(one)], [dict(other)], [0])[0][0])  # pyright: ignore[reportArgumentType]

@@ -57,7 +57,7 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
 
 def _isolated(work: RowsFunction, rows: list[Row]) -> list[Outcome | Exception]:
     try:
-        outcomes = list(work(rows))
+        outcomes: list[Outcome | Exception] = [*work(rows)]
     except Exception as error:
         if len(rows) == 1:
             return [error]

@@ -54,5 +54,5 @@ def _measured(mask: Mask) -> dict[str, Any]:
         "stability": mask.stability,
         "area": int(coco_mask.area(encoded)),
         "mask_box": [left, top, left + width, top + height],
-        "rle": {"size": list(mask.pixels.shape), "counts": encoded["counts"].decode()},
+        "rle": {"size": list(mask.pixels.shape), "counts": encoded["counts"].decode()},  # pyright: ignore[reportAttributeAccessIssue]
     }

@@ -26,7 +26,7 @@ class Select(Stage):
     drops: ClassVar[tuple[str, ...]] = ("detections",)
 
     min_detections: int = 1
-    """Fewer detections, before anything else is dropped, reject the sample (Subject-Diffusion's builder: 2)."""
+    """Fewer detections, before any is dropped, reject the sample (Subject-Diffusion's builder: 2)."""
     max_detections: int | None = None
     """More detections reject it (Subject-Diffusion's builder: 8)."""
     min_score: float = 0.0

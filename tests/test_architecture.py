@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "ray", "transformers", "diffusers", "spacy")
 PACKAGES = {"models": 0, "stages": 1, "pipeline": 2}
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
@@ -41,7 +42,7 @@ def test_imports_point_from_pipeline_to_stages_to_models():
     ],
 )
 def test_importing_a_definition_loads_nothing_heavy(module):
-    code = f"import sys, {module}; print([m for m in ('torch', 'ray', 'transformers', 'diffusers', 'spacy') if m in sys.modules])"
+    code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 

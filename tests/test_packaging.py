@@ -27,7 +27,8 @@ def wheel(tmp_path_factory):
     for name in tracked():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, clone / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", folder, clone]
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
+    command += ["-w", folder, clone]
     subprocess.run([*map(str, command)], check=True, cwd=folder, capture_output=True, timeout=300)
     return set(zipfile.ZipFile(next(folder.glob("*.whl"))).namelist())
 

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """BLIP-2 captions (Li et al. 2023, arXiv 2301.12597): greedy, deterministic, batched."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL.Image import Image
 
 from models.backends.protocols import Captioner
 from models.backends.runtime import Runtime
 from models.backends.weights import pretrained
+
+if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +37,9 @@ class Blip2(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, processor, max_new_tokens: int) -> None:
+    def __init__(
+        self, model: Blip2ForConditionalGeneration, processor: Blip2Processor, max_new_tokens: int
+    ) -> None:
         self._model, self._processor, self._max_new_tokens = model, processor, max_new_tokens
 
     def caption(self, images: Sequence[Image]) -> list[str]:

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """CLIP (Radford et al. 2021, arXiv 2103.00020): how well an image and a text agree."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Image
 
 from models.backends.protocols import Similarity
 from models.backends.runtime import Runtime
 from models.backends.weights import pretrained
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel, CLIPProcessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class Clip(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, processor) -> None:
+    def __init__(self, model: CLIPModel, processor: CLIPProcessor) -> None:
         self._model, self._processor = model, processor
 
     def similarity(self, images: Sequence[Image], texts: Sequence[str]) -> list[float]:
@@ -38,10 +44,10 @@ class _Loaded:
 
         if not images:
             return []
-        batch = self._processor(
-            images=list(images), text=list(texts), return_tensors="pt", padding=True, truncation=True
-        ).to(self._model.device)
+        options: dict[str, Any] = {"return_tensors": "pt", "padding": True, "truncation": True}
+        batch = self._processor(images=list(images), text=list(texts), **options).to(self._model.device)
         with torch.inference_mode():
             image = self._model.get_image_features(pixel_values=batch.pixel_values.to(self._model.dtype))
             text = self._model.get_text_features(batch.input_ids, attention_mask=batch.attention_mask)
-        return F.cosine_similarity(image.pooler_output.float(), text.pooler_output.float()).tolist()
+        one, other = (out.pooler_output.float() for out in (image, text))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+        return F.cosine_similarity(one, other).tolist()

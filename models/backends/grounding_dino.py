@@ -23,6 +23,7 @@ from models.backends.weights import pretrained
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,9 @@ class GroundingDino(Runtime):
 
 
 class _Loaded:
-    def __init__(self, model, processor, separator: str) -> None:
+    def __init__(
+        self, model: GroundingDinoForObjectDetection, processor: GroundingDinoProcessor, separator: str
+    ) -> None:
         self._model, self._images, self._tokenizer = model, processor.image_processor, processor.tokenizer
         self._separator = separator
 

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from models.backends.weights import check_on_hub, device_and_dtype
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+Model = TypeVar("Model", bound="nn.Module")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Runtime:
         torch.set_num_threads(self.threads)
         return device_and_dtype(self.device, self.dtype)
 
-    def prepared(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def prepared(self, model: Model, device: torch.device) -> Model:
         """The model on its device, in inference mode, compiled if asked for."""
         model = model.to(device).eval().requires_grad_(False)
         if self.compile:

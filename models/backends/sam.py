@@ -21,6 +21,7 @@ from models.backends.weights import pretrained
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import SamModel, SamProcessor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,13 @@ class Sam(Runtime):
         device, dtype = self.place()
         processor = pretrained(SamProcessor, self.model, self.revision)
         model = pretrained(SamModel, self.model, self.revision, dtype=dtype)
-        return _Loaded(self.prepared(model, device), processor.image_processor, self.boxes_at_once)
+        return _Loaded(self.prepared(model, device), processor, self.boxes_at_once)
 
 
 class _Loaded:
-    def __init__(self, model, images, boxes_at_once: int) -> None:
-        self._model, self._images, self._boxes_at_once = model, images, boxes_at_once
+    def __init__(self, model: SamModel, processor: SamProcessor, boxes_at_once: int) -> None:
+        self._model, self._images = model, processor.image_processor
+        self._boxes_at_once = boxes_at_once
 
     def segment(self, images: Sequence[Image], boxes: Sequence[np.ndarray]) -> list[list[Mask]]:
         wanted = [index for index, found in enumerate(boxes) if len(found)]

@@ -35,7 +35,10 @@ def located(model: str) -> str:
 
 
 def weights_digest(model: str) -> str | None:
-    """A digest of local weights: of all bytes of small files, of the size of large ones; None for a hub name."""
+    """A digest of local weights; None for a hub name.
+
+    It is of all bytes of small files, of the size of large ones.
+    """
     if not model or not (place := Path(located(model))).is_dir():
         return None
     digest = hashlib.sha256()
@@ -62,8 +65,10 @@ def check_on_hub(model: str, revision: str | None) -> None:
     try:
         hf_hub_download(place, "config.json", revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        hint = "neither in the cache nor to be had from the hub; give `model:` a local folder, or check the name"
-        raise MissingWeights(f"no weights for '{model}': {hint} ({type(error).__name__})") from error
+        raise MissingWeights(
+            f"no weights for '{model}': neither in the cache nor to be had from the hub; "
+            f"give `model:` a local folder, or check the name ({type(error).__name__})"
+        ) from error
 
 
 def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:

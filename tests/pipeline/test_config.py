@@ -65,11 +65,20 @@ def test_an_optional_backend_is_none_until_it_is_named(tmp_path):
         ("shard_size: many", ["shard_size", "integer"]),
         ("shard_size: 0", ["shard_size", "at least 1"]),
         ("stages: {detekt: {}}", ["stages.detekt", "did you mean 'detect'"]),
-        ("stages: {detect: {box_treshold: 0.3}}", ["stages.detect.box_treshold", "did you mean 'box_threshold'"]),
+        (
+            "stages: {detect: {box_treshold: 0.3}}",
+            ["stages.detect.box_treshold", "did you mean 'box_threshold'"],
+        ),
         ("stages: {detect: {box_threshold: high}}", ["stages.detect.box_threshold", "number", "'high'"]),
         ("stages: {detect: 3}", ["stages.detect", "expected keys"]),
-        ("stages: {detect: {detector: {name: yolo}}}", ["stages.detect.detector.name", "yolo", "grounding_dino"]),
-        ("stages: {detect: {detector: {modle: x}}}", ["stages.detect.detector.modle", "did you mean 'model'"]),
+        (
+            "stages: {detect: {detector: {name: yolo}}}",
+            ["stages.detect.detector.name", "yolo", "grounding_dino"],
+        ),
+        (
+            "stages: {detect: {detector: {modle: x}}}",
+            ["stages.detect.detector.modle", "did you mean 'model'"],
+        ),
         ("stages: {score: {similarity: {}}}", ["stages.score.similarity", "say which"]),
         ("stages: {select: {max_entities: 999}}", ["stages.select", "max_entities"]),
         ("stages: {detect: {resources: {gpu: 1}}}", ["stages.detect.resources.gpu", "did you mean 'gpus'"]),
@@ -110,7 +119,8 @@ def test_the_fingerprint_ignores_order_and_sees_every_change():
 def test_a_third_partys_stage_takes_its_place_in_the_chain(tmp_path):
     chain = [*STAGES]
     chain.insert(2, "tests.pipeline.my_stage:Brightness")
-    text = yaml.safe_dump({"chain": chain, "stages": {"tests.pipeline.my_stage:Brightness": {"darkest": 12.5}}})
+    mine = {"tests.pipeline.my_stage:Brightness": {"darkest": 12.5}}
+    text = yaml.safe_dump({"chain": chain, "stages": mine})
     config = config_of(tmp_path, text)
     assert list(config.stages)[2].endswith("Brightness")
     assert list(config.stages.values())[2].darkest == 12.5

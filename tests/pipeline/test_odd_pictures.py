@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures that are broken, odd, or simply real: the build runs through and says what it found."""
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -21,7 +22,8 @@ def rows_of(dataset):
 def test_every_malformed_picture_is_a_row_with_its_reason(tmp_path):
     cases = write_corpus(tmp_path / "corpus")
     dataset = tmp_path / "dataset"
-    run = build(tmp_path / "corpus", dataset, "--executor", "local", "--set", "stages.filter_image.min_side=0")
+    options = ["--executor", "local", "--set", "stages.filter_image.min_side=0"]
+    run = build(tmp_path / "corpus", dataset, *options)
     assert f"{OTHER_FILES} other files" in run.stdout
     rows = rows_of(dataset).set_index("source_key")
     assert sorted(rows.index) == sorted(case.source_key for case in cases)
@@ -68,7 +70,7 @@ def test_tars_as_img2dataset_writes_them(scenes, tmp_path):
         for path in sorted((scenes / "images").iterdir())[:6]:
             tar.add(path, f"{path.stem}.jpg")
             note = tmp_path / "note.json"
-            note.write_text('{"url": "http://example.org/%s", "caption": "alt"}' % path.stem)
+            note.write_text(json.dumps({"url": f"http://example.org/{path.stem}", "caption": "alt"}))
             tar.add(note, f"{path.stem}.json")
     dataset = tmp_path / "dataset"
     build(tars, dataset, "--executor", "local")

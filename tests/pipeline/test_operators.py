@@ -36,7 +36,8 @@ def test_what_could_only_hang_is_refused_with_the_sum(chain):
 
 
 def test_capacity_counts_every_worker(chain):
-    more = [dataclasses.replace(operator, resources=Resources(workers=3, cpus=0.5, gpus=0.25)) for operator in chain]
+    held = Resources(workers=3, cpus=0.5, gpus=0.25)
+    more = [dataclasses.replace(operator, resources=held) for operator in chain]
     assert needed_cpus(more) == 6
     assert needed_gpus(more) == 3
     with pytest.raises(UserError, match="GPUs"):

@@ -32,7 +32,8 @@ def cluster(tmp_path):
     try:
         yield f"http://127.0.0.1:{dashboard}", environment
     finally:
-        subprocess.run([*RAY, "stop", "--force"], env=environment, check=False, capture_output=True, timeout=120)
+        stop = [*RAY, "stop", "--force"]
+        subprocess.run(stop, env=environment, check=False, capture_output=True, timeout=120)
 
 
 def checkout(folder: Path) -> Path:
@@ -48,8 +49,9 @@ def test_a_submitted_job_writes_the_same_bytes(cluster, scenes, built, tmp_path)
     dataset = tmp_path / "dataset"
     command = [sys.executable, "-m", "pipeline", "build", "configs/build/miniature.yaml"]
     command += ["--input", str(scenes / "images"), "--output", str(dataset), "--set", "shard_size=10"]
-    submit = ["job", "submit", "--address", address, "--working-dir", str(checkout(tmp_path / "clone")), "--"]
-    run = subprocess.run([*RAY, *submit, *command], env=environment, capture_output=True, text=True, timeout=400)
+    submit = [*RAY, "job", "submit", "--address", address]
+    submit += ["--working-dir", str(checkout(tmp_path / "clone")), "--"]
+    run = subprocess.run([*submit, *command], env=environment, capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     assert "samples out" in run.stdout
     assert digests(dataset) == digests(built)

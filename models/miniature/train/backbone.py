@@ -20,12 +20,13 @@ from models.miniature.train.loop import Losses, Recipe, train
 from models.miniature.train.scenes import SceneArrays
 from models.miniature.world.vocabulary import NOUNS
 
+WIDTHS = [32, 64, 128, 128]
 CONFIG = ResNetConfig(
     embedding_size=32,
-    hidden_sizes=[32, 64, 128, 128],
+    hidden_sizes=WIDTHS,
     depths=[1, 2, 2, 1],
     layer_type="basic",
-    out_features=["stage2", "stage3", "stage4"],
+    out_features=["stage2", "stage3", "stage4"],  # pyright: ignore[reportCallIssue]
 )
 RECIPE = Recipe(steps=1_500, lr=2e-3, warmup=100, weight_decay=0.05)
 BATCH = 32
@@ -37,7 +38,7 @@ class DenseNouns(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.backbone = ResNetBackbone(CONFIG)
-        self.heads = nn.ModuleList(nn.Conv2d(width, len(NOUNS) + 1, 1) for width in CONFIG.hidden_sizes[1:])
+        self.heads = nn.ModuleList(nn.Conv2d(width, len(NOUNS) + 1, 1) for width in WIDTHS[1:])
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         """Logits (B, nouns + 1, G, G) of each map; pictures are in [-1, 1]."""
@@ -50,7 +51,7 @@ def train_backbone(
 ) -> ResNetBackbone:
     """Train (or go on training) the backbone alone."""
     torch.manual_seed(0)
-    model = DenseNouns().to(memory_format=torch.channels_last)
+    model = DenseNouns().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def losses(step: int) -> Losses:
         batch = training_batch(scenes, BATCH, seed=2, step=step)

@@ -9,6 +9,7 @@ Shapes: B images, P patches, L tokens, D width.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,7 @@ from models.miniature.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS
 SIDE, PATCH, WIDTH, QUERIES = 96, 8, 128, 16
 SCENES, BATCH = 40_000, 32
 RECIPE = Recipe(steps=5_000, lr=1e-3, warmup=300)
-REFINEMENT = Recipe(steps=4_000, lr=5e-4, warmup=100)
+REFINEMENT = Recipe(steps=3_000, lr=5e-4, warmup=100)
 """A second, gentler round on the averaged weights of the first."""
 _DENSE_ONLY_STEPS = 1_000
 
@@ -114,7 +115,8 @@ def build_model(processor: Blip2Processor) -> Blip2ForConditionalGeneration:
     nn.init.normal_(model.query_tokens, std=0.5)
     embeddings = model.vision_model.embeddings
     embeddings.position_embedding.data[0, 1:] = sincos_positions(SIDE // PATCH, WIDTH) * 0.2
-    for layer in model.vision_model.encoder.layers:
+    layers: list[Any] = [*model.vision_model.encoder.layers]
+    for layer in layers:
         tie_queries_and_keys(layer.self_attn.qkv.weight)
     return model
 
@@ -124,7 +126,7 @@ def caption_tokens(processor: Blip2Processor, captions: list[str]) -> tuple[Tens
     tokenizer = processor.tokenizer
     image = [tokenizer.convert_tokens_to_ids("<image>")] * QUERIES + [tokenizer.bos_token_id]
     rows = [
-        tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id] for text in captions
+        [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id] for text in captions
     ]
     length = max(map(len, rows))
     pad = tokenizer.pad_token_id

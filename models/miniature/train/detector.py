@@ -7,6 +7,7 @@ Shapes: B images, Q queries, T text tokens, N objects; boxes are cxcywh in [0, 1
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,12 +87,13 @@ def build_model(vocabulary: int) -> GroundingDinoForObjectDetection:
 def _calm_logits(model: GroundingDinoForObjectDetection, width: int) -> None:
     """A logit is a plain dot product of normalised vectors: shrink one side and give it a bias of -3."""
     shift = math.sqrt(3 / width)
+    layers: list[Any] = [*model.model.encoder.layers]
     with torch.no_grad():
         for norm in (model.model.decoder.layer_norm, model.model.enc_output_norm):
             norm.weight.fill_(0.25)
             norm.bias.fill_(shift)
-        model.model.encoder.layers[-1].text_enhancer_layer.layer_norm_after.bias.fill_(-shift)
-        for layer in model.model.encoder.layers:
+        layers[-1].text_enhancer_layer.layer_norm_after.bias.fill_(-shift)
+        for layer in layers:
             layer.fusion_layer.vision_param.fill_(0.5)
             layer.fusion_layer.text_param.fill_(0.5)
 
@@ -178,7 +180,9 @@ def _step_losses(
 def _keep_layers(layers: list[tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, dict, None]]:
     """A stand-in for the model's own loss that hands out every decoder layer's logits and boxes."""
 
-    def keep(logits: Tensor, *_, outputs_class: Tensor, outputs_coord: Tensor, **__):
+    def keep(
+        logits: Tensor, *_: Any, outputs_class: Tensor, outputs_coord: Tensor, **__: Any
+    ) -> tuple[Tensor, dict, None]:
         layers.extend(zip(outputs_class, outputs_coord, strict=True))
         return logits.new_zeros(()), {}, None
 

@@ -78,7 +78,7 @@ def box_losses(box_N4: Tensor, goal_N4: Tensor) -> Losses:
     """L1 and generalised IoU, weighted 5 and 2."""
     if not len(goal_N4):
         return {"l1": box_N4.sum() * 0, "giou": box_N4.sum() * 0}
-    overlap = generalized_box_iou(center_to_corners_format(box_N4), center_to_corners_format(goal_N4))
+    overlap = generalized_box_iou(_corners(box_N4), _corners(goal_N4))
     return {
         "l1": 5 * F.l1_loss(box_N4, goal_N4, reduction="sum") / len(goal_N4),
         "giou": 2 * (1 - overlap.diagonal()).mean(),
@@ -93,6 +93,10 @@ def _match(logits_QT: Tensor, box_Q4: Tensor, target: Target) -> tuple[Tensor, T
     likes = 0.25 * (1 - p_QT) ** 2 * -(p_QT + 1e-8).log()
     dislikes = 0.75 * p_QT**2 * -(1 - p_QT + 1e-8).log()
     cost = 2 * (likes - dislikes) @ share_NT.T + 5 * torch.cdist(box_Q4, target.box_N4, p=1)
-    cost -= 2 * generalized_box_iou(center_to_corners_format(box_Q4), center_to_corners_format(target.box_N4))
+    cost -= 2 * generalized_box_iou(_corners(box_Q4), _corners(target.box_N4))
     query, item = linear_sum_assignment(cost.nan_to_num(1e6).numpy())
     return torch.from_numpy(query), torch.from_numpy(item)
+
+
+def _corners(box_N4: Tensor) -> Tensor:
+    return center_to_corners_format(box_N4)  # pyright: ignore[reportArgumentType, reportReturnType]

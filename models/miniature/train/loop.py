@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 Losses = dict[str, Tensor]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,12 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def train(
-    model: nn.Module,
+    model: Model,
     losses: Callable[[int], Losses],
     recipe: Recipe,
     folder: Path,
     log: Callable[[str], None],
-) -> nn.Module:
+) -> Model:
     """Train in place and return the averaged (EMA) model.
 
     Args:
@@ -76,7 +78,7 @@ def train(
         if now - saved > recipe.checkpoint_seconds or step == recipe.steps - 1:
             _save(folder, model, averaged, optimiser, step + 1, spent + now - began)
             saved = time.monotonic()
-    return averaged.module.eval()
+    return cast(Model, averaged.module).eval()
 
 
 def _record(folder: Path, step: int, parts: Losses, seconds: float, log: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ Shapes: B images, N = 3 places for objects, M masks a prompt (1 or 3), H = W pix
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from models.miniature.train.scenes import TRAIN_SEED, SceneArrays, load_scenes
 
 SIDE, PATCH, WIDTH, DECODER = 160, 8, 96, 64
 SCENES, BATCH = 20_000, 16
-RECIPE = Recipe(steps=3_000, lr=1e-3, warmup=200)
+RECIPE = Recipe(steps=2_000, lr=1e-3, warmup=150)
 _JITTER = 0.06
 """Boxes are moved by up to this part of their size, as a detector's boxes are."""
 
@@ -71,8 +72,10 @@ def build_model() -> SamModel:
     nn.init.normal_(model.shared_image_embedding.positional_embedding, std=1.0)
     grid = SIDE // PATCH
     positions = sincos_positions(grid, WIDTH).view(1, grid, grid, WIDTH) * 0.2
+    assert model.vision_encoder.pos_embed is not None
     model.vision_encoder.pos_embed.data.copy_(positions)
-    for layer in model.vision_encoder.layers:
+    layers: list[Any] = [*model.vision_encoder.layers]
+    for layer in layers:
         tie_queries_and_keys(layer.attn.qkv.weight)
     for parameter in model.mask_decoder.parameters():
         if parameter.dim() > 1:

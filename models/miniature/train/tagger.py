@@ -52,7 +52,7 @@ def example_docs(nlp: Language, seed: int, count: int) -> Iterator[Doc]:
 
 def train_tagger(run: Path, log: Callable[[str], None] = print) -> Path:
     """Train for about a minute and save the pipeline in `run/export`."""
-    spacy.util.fix_random_seed(0)
+    spacy.util.fix_random_seed(0)  # pyright: ignore[reportPrivateImportUsage]
     nlp = _build()
     examples = [Example(nlp.make_doc(doc.text), doc) for doc in example_docs(nlp, TRAIN_SEED, SENTENCES)]
     optimiser = nlp.initialize(lambda: examples)

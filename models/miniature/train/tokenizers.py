@@ -27,7 +27,7 @@ def caption_tokenizer(captions: Iterable[str]) -> GPT2Tokenizer:
     learned = json.loads(bpe.to_str())["model"]
     return GPT2Tokenizer(
         vocab=learned["vocab"],
-        merges=[tuple(pair) for pair in learned["merges"]],
+        merges=[tuple(pair) for pair in learned["merges"]],  # pyright: ignore[reportArgumentType]
         bos_token="</s>",
         eos_token="</s>",
         unk_token="</s>",
