@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -49,6 +49,7 @@ def run_ray(
         return
     _connect(options)
     import ray
+    from ray.exceptions import RayError
 
     try:
         there = ray.cluster_resources()
@@ -59,7 +60,7 @@ def run_ray(
         yield from _pipeline(read, chain, shards).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         missing = re.search(rf"{MissingWeights.__name__}: (.+)", str(error))
         if missing is None:
             raise
@@ -97,7 +98,9 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"no Ray cluster answers at '{address}' ({error}); start one or fix --address") from error
+        raise UserError(
+            f"no Ray cluster answers at '{address}' ({error}); start one or fix --address"
+        ) from error
 
 
 @contextmanager
@@ -154,7 +157,7 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
             return None
 
         def get_read_tasks(
-            self, parallelism: int, per_task_row_limit: int | None = None, **_
+            self, parallelism: int, per_task_row_limit: int | None = None, **_: Any
         ) -> list[ReadTask]:
             return [ReadTask(_reader(read, first, shard), _no_metadata()) for shard in shards]
 
@@ -164,7 +167,7 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
     return Shards()
 
 
-def _reader(read: ShardReader, first: Operator, shard: int):
+def _reader(read: ShardReader, first: Operator, shard: int) -> Callable[[], Iterator[pa.Table]]:
     def blocks() -> Iterator[pa.Table]:
         yield Worker(first)(read(shard))
 
