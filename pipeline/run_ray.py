@@ -26,6 +26,9 @@ from stages.backend import check_weights
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
 
+_NICER_BY = 5
+"""Steps of Unix priority from one operator to the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
@@ -124,18 +127,19 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     first, *rest = chain
+    last = len(rest)
     stream = ray.data.read_datasource(
-        _datasource(read, first, shards),
+        _datasource(read, first, last, shards),
         num_cpus=first.resources.cpus,
         concurrency=first.resources.workers,
         override_num_blocks=len(shards),
         # A parameter of its own keeps Ray from running the reads inside the next operator's actors.
         max_calls=1000,
     )
-    for operator in rest:
+    for place, operator in enumerate(rest, 1):
         stream = stream.map_batches(
-            Worker,
-            fn_constructor_args=(operator,),
+            YieldingWorker,
+            fn_constructor_args=(operator, last - place),
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
@@ -148,7 +152,23 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
     return stream
 
 
-def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Datasource:
+class YieldingWorker(Worker):
+    """A worker that gives way to those further down the chain, so that what is begun is finished first.
+
+    Where processes outnumber cores, the slowest operator would otherwise wait for others to fill its queue.
+    """
+
+    def __init__(self, operator: Operator, after: int) -> None:
+        super().__init__(operator)
+        self._niceness = min(_NICER_BY * after, 19)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        # Priorities belong to threads, and Ray does not promise that it stays with one.
+        os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
+        return super().__call__(table)
+
+
+def _datasource(read: ShardReader, first: Operator, after: int, shards: Sequence[int]) -> Datasource:
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata
 
@@ -159,7 +179,7 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
         def get_read_tasks(
             self, parallelism: int, per_task_row_limit: int | None = None, **_: Any
         ) -> list[ReadTask]:
-            return [ReadTask(_reader(read, first, shard), _no_metadata()) for shard in shards]
+            return [ReadTask(_reader(read, first, after, shard), _no_metadata()) for shard in shards]
 
     def _no_metadata() -> BlockMetadata:
         return BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None)
@@ -167,8 +187,8 @@ def _datasource(read: ShardReader, first: Operator, shards: Sequence[int]) -> Da
     return Shards()
 
 
-def _reader(read: ShardReader, first: Operator, shard: int) -> Callable[[], Iterator[pa.Table]]:
+def _reader(read: ShardReader, first: Operator, after: int, shard: int) -> Callable[[], Iterator[pa.Table]]:
     def blocks() -> Iterator[pa.Table]:
-        yield Worker(first)(read(shard))
+        yield YieldingWorker(first, after)(read(shard))
 
     return blocks

@@ -22,7 +22,11 @@ class Recipe:
     """How long and how fast to train."""
 
     steps: int
+    """Length of the schedule."""
     lr: float
+    """At its peak."""
+    stop: int | None = None
+    """End after so many steps, before the schedule does: averaged weights need no full decay."""
     warmup: int = 200
     clip: float = 1.0
     weight_decay: float = 0.02
@@ -61,9 +65,10 @@ def train(
     optimiser = torch.optim.AdamW(trainable, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     start, spent = _resume(folder, model, averaged, optimiser)
+    end = recipe.stop or recipe.steps
     began = saved = time.monotonic()
     model.train()
-    for step in range(start, recipe.steps):
+    for step in range(start, end):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step)
         parts = losses(step)
@@ -73,9 +78,9 @@ def train(
         optimiser.step()
         averaged.update_parameters(model)
         now = time.monotonic()
-        if step % recipe.log_every == 0 or step == recipe.steps - 1:
+        if step % recipe.log_every == 0 or step == end - 1:
             _record(folder, step, parts, spent + now - began, log)
-        if now - saved > recipe.checkpoint_seconds or step == recipe.steps - 1:
+        if now - saved > recipe.checkpoint_seconds or step == end - 1:
             _save(folder, model, averaged, optimiser, step + 1, spent + now - began)
             saved = time.monotonic()
     return cast(Model, averaged.module).eval()

@@ -20,7 +20,7 @@ from models.miniature.train.scenes import TRAIN_SEED, SceneArrays, load_scenes
 
 SIDE, PATCH, WIDTH, DECODER = 160, 8, 96, 64
 SCENES, BATCH = 20_000, 16
-RECIPE = Recipe(steps=2_000, lr=1e-3, warmup=150)
+RECIPE = Recipe(steps=2_000, lr=1e-3, warmup=150, stop=1_000)
 _JITTER = 0.06
 """Boxes are moved by up to this part of their size, as a detector's boxes are."""
 
