@@ -77,6 +77,7 @@ def _connect(options: RayOptions) -> None:
 
     # Ray's C++ side writes to stderr past all Python logging; what matters arrives as exceptions.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data
 

@@ -20,9 +20,11 @@ from tests.shards import write_dataset
 MEMBERS = {"jpg", "json", "png", "txt"}
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dataset's root; everything below holds for any dataset that the builder writes."""
+@pytest.fixture(scope="module", params=["written", "built"])
+def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset's root: one with exact masks and every oddity, and one that the whole chain has built."""
+    if request.param == "built":
+        return request.getfixturevalue("built")
     root = write_dataset(tmp_path_factory.mktemp("interop") / "dataset", shards=2, rows=16)
     finish_dataset(root)
     return root

@@ -3,9 +3,12 @@
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -22,25 +25,39 @@ def free_port():
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster():
     """A head node with a dashboard, behind a token of its own."""
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     port, dashboard = free_port(), free_port()
-    start = ["start", "--head", "--num-cpus=2", f"--port={port}", f"--dashboard-port={dashboard}"]
-    options = ["--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", f"--temp-dir={tmp_path}/r"]
-    subprocess.run([*RAY, *start, *options], env=environment, check=True, capture_output=True, timeout=180)
-    try:
-        yield f"http://127.0.0.1:{dashboard}", environment
-    finally:
-        stop = [*RAY, "stop", "--force"]
-        subprocess.run(stop, env=environment, check=False, capture_output=True, timeout=120)
+    with tempfile.TemporaryDirectory(prefix="sf") as folder:  # sockets lie in it: their paths must be short
+        start = ["start", "--head", "--block", "--num-cpus=2", f"--port={port}", "--disable-usage-stats"]
+        options = [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--temp-dir={folder}"]
+        command = [*RAY, *start, *options]
+        head = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            wait_for(dashboard)
+            yield f"http://127.0.0.1:{dashboard}", environment
+        finally:
+            head.terminate()
+            head.wait(timeout=60)
+
+
+def wait_for(port):
+    """Until something listens on the port, two minutes at most."""
+    for _ in range(240):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    raise TimeoutError(f"nothing listens on port {port}")
 
 
 def checkout(folder: Path) -> Path:
-    """What a user's clone holds: the tracked files, without the caches that lie about here."""
-    folder.mkdir()
-    for name in ("pipeline", "stages", "models", "configs", "pyproject.toml"):
-        (folder / name).symlink_to(ROOT / name)
+    """What a user's clone holds: the tracked files, and nothing of what lies about here."""
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listing.stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 
