@@ -14,7 +14,7 @@ from stages.images import decoded
 from stages.rows import Outcome, Reject, Row, table_function
 
 _WHITE = 230  # the first 8-bit value above 0.9 of full scale
-_SMALL = 256  # pixels a side that a smaller decode still has
+_SMALL = 128  # pixels a side that a smaller decode still has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class FilterImage(Stage):
 def white_fraction(jpeg: bytes) -> float:
     """Share of pixels, 0 to 1, whose red, green and blue all exceed 0.9 of full scale.
 
-    Measured on the smallest decode that JPEG offers with both sides still at least 256 pixels.
+    Measured on the smallest decode that JPEG offers with both sides still at least 128 pixels.
     """
     image = decoded(jpeg, _SMALL)
     darkest = reduce(ImageChops.darker, image.split())
