@@ -39,7 +39,7 @@ def _write_caption(draw: ImageDraw.ImageDraw, sample: Sample, corner: tuple[int,
     font = ImageFont.load_default(14)
     caption = sample.row["caption"]
     colours = {
-        place: entity_colour(entity["id"])
+        place: tuple(value * 2 // 3 for value in entity_colour(entity["id"]))
         for entity in sample.row["entities"]
         for place in range(*entity["span"])
     }
