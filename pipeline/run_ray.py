@@ -164,6 +164,7 @@ class YieldingWorker(Worker):
         self._niceness = min(_NICER_BY * after, 19)
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        """See `Worker.__call__`."""
         # Priorities belong to threads, and Ray does not promise that it stays with one.
         os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
         return super().__call__(table)
