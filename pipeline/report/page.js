@@ -172,7 +172,7 @@ function paintMasks(canvas, card, only) {
       const rim = x === 0 || y === 0 || x === width - 1 || y === height - 1 || !(mask[index - 1] && mask[index + 1] && mask[index - height] && mask[index + height]);
       const pixel = image.data.subarray(4 * (y * width + x));
       const mixed = pixel[3] && !rim ? colour.map((value, channel) => (value + pixel[channel]) / 2) : colour;
-      pixel.set([...mixed, rim ? 255 : Math.max(115, pixel[3])]);
+      pixel.set([...mixed, rim ? 255 : Math.max(70, pixel[3])]);
     });
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
