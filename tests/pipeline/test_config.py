@@ -99,7 +99,9 @@ def test_a_mistake_is_one_line_that_says_where(tmp_path, text, parts):
         assert part in message
 
 
-@pytest.mark.parametrize("override", ["shard_size", "shard_size.deep=1", "stages.detect.box_treshold=1"])
+@pytest.mark.parametrize(
+    "override", ["shard_size", "shard_size.deep=1", "stages.detect.box_treshold=1", "shard_size=["]
+)
 def test_a_bad_override_is_refused(tmp_path, override):
     with pytest.raises(UserError):
         config_of(tmp_path, "shard_size: 3", override)
@@ -108,6 +110,12 @@ def test_a_bad_override_is_refused(tmp_path, override):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.yaml"):
         load_config(tmp_path / "nowhere.yaml")
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="UTF-8"):
+        load_config(tmp_path / "run.yaml")
 
 
 def test_the_fingerprint_ignores_order_and_sees_every_change():
