@@ -68,7 +68,9 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     mark = claim(output, identity, about)
     place = output / "_meta" / "source.parquet"
     if not place.exists():
-        write_listing(listing, place, config.shard_size)
+        partial = place.with_suffix(".partial")
+        write_listing(listing, partial, config.shard_size)
+        partial.replace(place)
     stages = dict(config.stages)
     stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]
     shards = shard_count(listing.num_rows, config.shard_size)
