@@ -5,7 +5,7 @@ The slowest stage runs alone in a bare loop over the same images, in as many pro
 it, one thread each; then the whole build runs on Ray. Both rates are steady ones: loading of models is
 left out, and of the build the time until its first shard.
 
-COMMAND  python -m benchmarks.throughput [--images 1200] [--shard-size 50] [--repeat 3]
+COMMAND  python -m benchmarks.throughput [--images 1200] [--shard-size 100] [--repeat 3]
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
     """Print the rates of every repetition, and the median of their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1200)
-    parser.add_argument("--shard-size", type=int, default=50)
+    parser.add_argument("--shard-size", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     config = load_config(CONFIG, [f"shard_size={arguments.shard_size}"])

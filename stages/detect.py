@@ -19,8 +19,9 @@ from stages.rows import Outcome, Row, table_function
 class Detect(Stage):
     """Open-vocabulary detection of an image's own nouns."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "nouns")
+    inputs: ClassVar[tuple[str, ...]] = ("image", "width", "height", "nouns")
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("detections", pa.list_(DETECTION))])
+    version: ClassVar[int] = 2
 
     detector: Backend[Detector] = field(default_factory=GroundingDino)
     """Which model, and how it runs."""
@@ -28,6 +29,9 @@ class Detect(Stage):
     """Boxes must score more than this."""
     batch_size: int = 8
     """Images a forward pass."""
+    decode_side: int = 800
+    """JPEGs may be decoded smaller as long as both sides keep this many pixels: what the detector resizes
+    the shorter side to."""
     resources: Resources | None = field(default_factory=Resources)
 
     def setup(self) -> TableFunction:
@@ -35,22 +39,23 @@ class Detect(Stage):
         detector = self.detector.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = [decoded(row["image"]) for row in rows]
+            images = [decoded(row["image"], at_least=self.decode_side) for row in rows]
             # The same words asked for twice would split one thing's score between two equal phrases.
             asked = [list(dict.fromkeys(noun["prompt"] for noun in row["nouns"])) for row in rows]
             found = detector.detect(images, asked, self.box_threshold)
             return [
-                {"detections": [_detection(d, words, row["nouns"]) for d in boxes]}
-                for boxes, words, row in zip(found, asked, rows, strict=True)
+                {"detections": [_detection(d, words, image.size, row) for d in boxes]}
+                for boxes, words, image, row in zip(found, asked, images, rows, strict=True)
             ]
 
         return table_function(self, "detect", work, self.batch_size)
 
 
-def _detection(detection: Detection, words: list[str], nouns: list[Row]) -> Row:
-    prompts = [noun["prompt"] for noun in nouns]
+def _detection(detection: Detection, words: list[str], seen: tuple[int, int], row: Row) -> Row:
+    prompts = [noun["prompt"] for noun in row["nouns"]]
+    across, down = row["width"] / seen[0], row["height"] / seen[1]
     return {
         "noun": prompts.index(words[detection.phrase]),
-        "box": list(detection.box),
+        "box": [side * scale for side, scale in zip(detection.box, (across, down) * 2, strict=True)],
         "score": detection.score,
     }

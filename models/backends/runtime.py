@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from models.backends.allocator import keep_freed_memory
 from models.backends.weights import check_on_hub, device_and_dtype
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ class Runtime:
         check_on_hub(self.model, self.revision)
 
     def place(self) -> tuple[torch.device, torch.dtype]:
-        """Device and dtype; also limits this process to `threads` CPU threads."""
+        """Device and dtype; also limits this process to `threads` CPU threads, and keeps its memory."""
         import torch
+
+        keep_freed_memory()
 
         torch.set_num_threads(self.threads)
         return device_and_dtype(self.device, self.dtype)
