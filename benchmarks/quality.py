@@ -14,6 +14,7 @@ from PIL import Image
 from models.miniature.world import write_scenes
 from pipeline import build as steps
 from pipeline.config import BuildConfig, load_config
+from pipeline.job import prepare
 from pipeline.run_ray import RayOptions
 from pipeline.score_miniature import Hits, matched, score_lines
 from stages.boxes import suppressed
@@ -28,13 +29,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20261120)
-    parser.add_argument("--executor", default="ray")
+    parser.add_argument("--executor", type=steps.Executor, default="ray")
     arguments = parser.parse_args()
     config = load_config(CONFIG)
     with TemporaryDirectory() as folder:
         scenes, dataset = Path(folder, "scenes"), Path(folder, "dataset")
         write_scenes(scenes, arguments.count, arguments.seed)
-        job = steps.prepare(config, str(scenes / "images"), dataset)
+        job = prepare(config, str(scenes / "images"), dataset)
         steps.execute(job, arguments.executor, RayOptions())
         print(f"{arguments.count} scenes of seed {arguments.seed}")
         print("\n".join(score_lines(dataset, scenes / "truth.jsonl")))

@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from benchmarks.quality import CONFIG
 from models.miniature.world import write_scenes
-from pipeline import build as steps
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.timings import images_per_second
+from pipeline.job import Job, prepare
 from pipeline.operators import Operator, Worker
 from pipeline.run_ray import RayOptions, run_ray
 from stages.base import Resources, Stage
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _measure(config: BuildConfig, images: str, output: Path) -> Rates:
-    job = steps.prepare(config, images, output)
+    job = prepare(config, images, output)
     started = time.perf_counter()
     marks = [(started, 0)]
     for receipt in run_ray(job.read, job.chain, job.todo, RayOptions()):
@@ -78,7 +78,7 @@ def _measure(config: BuildConfig, images: str, output: Path) -> Rates:
     )
 
 
-def _bare_loop(job: steps.Job, slowest: str) -> float:
+def _bare_loop(job: Job, slowest: str) -> float:
     """Images a second of one stage alone, on tables that hold what comes before it."""
     operator = next(o for o in job.chain if slowest in dict(o.stages))
     before = [pair for o in job.chain for pair in o.stages]
@@ -93,7 +93,7 @@ def _bare_loop(job: steps.Job, slowest: str) -> float:
     return sum(table.num_rows for table in tables) / (max(e for _, e in spans) - min(s for s, _ in spans))
 
 
-def _tables_before(job: steps.Job, stages: list[tuple[str, Stage]]) -> Iterator[pa.Table]:
+def _tables_before(job: Job, stages: list[tuple[str, Stage]]) -> Iterator[pa.Table]:
     worker = Worker(Operator(tuple(stages), Resources()))
     for shard in range(0, job.shards, 2):
         yield worker(job.read(shard))

@@ -3,13 +3,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.cli_miniature import miniature
 from pipeline.errors import UserError
+from pipeline.executor import Executor
 from pipeline.guard import check_packages
+from pipeline.wording import counted
+
+_WrongUsage: Any = typer.BadParameter.__bases__[0]
+"""`UsageError` of the click that typer brings."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,31 +37,32 @@ def build(
     output: Annotated[Path, typer.Option(help="The dataset's folder")],
     overrides: Set = None,
     limit: Limit = None,
-    executor: Annotated[str, typer.Option(help="`ray`, or `local` for one process")] = "ray",
+    executor: Annotated[Executor, typer.Option(help="`local` is one process, for debugging")] = Executor.ray,
     address: Annotated[str | None, typer.Option(help="Ray cluster; a local one if not given")] = None,
 ) -> None:
     """Build a dataset; run the same command again to go on where it stopped."""
     from pipeline import build as steps
     from pipeline.config import load_config
+    from pipeline.dataset.layout import is_finished
+    from pipeline.job import prepare
     from pipeline.run_ray import RayOptions
 
-    job = steps.prepare(load_config(config, overrides or ()), source, output, limit)
-    print(
-        f"{job.items} images in {job.shards} shards: {job.shards - len(job.todo)} done, {len(job.todo)} to do"
-    )
+    job = prepare(load_config(config, overrides or ()), source, output, limit)
+    print(job.line())
     if job.ignored:
-        print(f"{job.ignored} other file{'s' if job.ignored > 1 else ''} ignored")
-    if not job.todo and (output / "report.html").exists():
-        print(f"nothing to do: {output} is complete")
-        print(f"report       {(output / 'report.html').resolve()}")
+        print(f"{counted(job.ignored, 'other file')} ignored")
+    page = (output / "report.html").resolve()
+    if job.todo:
+        outcome = steps.execute(job, executor, RayOptions(address))
+        steps.finish(output, job.split)
+        print(outcome.line())
+        print("\n".join([*steps.summary(output), f"report       {page}"]))
         return
-    outcome = steps.execute(job, executor, RayOptions(address))
-    report = steps.finish(output)
-    rate = outcome.images / max(outcome.seconds, 1e-9)
-    print(
-        f"built {outcome.images} images in {outcome.seconds:.0f} s ({rate:.1f} images/s, start-up included)"
-    )
-    print("\n".join([*steps.summary(output), f"report       {report.resolve()}"]))
+    whole = is_finished(output)
+    if not whole:
+        steps.finish(output, job.split)
+    print(f"nothing to do: {output} is complete" + ("" if whole else "; index, card and report restored"))
+    print(f"report       {page}")
 
 
 @app.command()
@@ -71,11 +77,12 @@ def plan(
     from rich.console import Console
 
     from pipeline.config import load_config
-    from pipeline.plan import capacity_lines, plan_table, shard_lines
+    from pipeline.plan import capacity_lines, plan_table, shard_line
 
     checked = load_config(config, overrides or ())
+    lines = [*capacity_lines(checked), shard_line(checked, source, output, limit)]
     Console(width=None if sys.stdout.isatty() else 160).print(plan_table(checked))
-    print("\n".join([*capacity_lines(checked), *shard_lines(checked, source, output, limit)]))
+    print("\n".join(lines))
 
 
 @app.command()
@@ -110,7 +117,10 @@ def inspect(
     print(describe(sample))
     if sample.jpg:
         place = png or Path(f"{sample.key}.png")
-        overlay(sample).save(place)
+        try:
+            overlay(sample).save(place)
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot save the picture as {place}: {error}; give another --png") from error
         print(f"picture      {place.resolve()}")
 
 
@@ -137,10 +147,19 @@ def main() -> None:
     """Run the command; a user's mistake is one line and exit code 2."""
     try:
         check_packages()
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        print(f"subjectforge: {error}", file=sys.stderr)
-        sys.exit(2)
+        message = str(error)
+    except _WrongUsage as error:
+        message = error.format_message()
+        if not message or type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        print("subjectforge: stopped", file=sys.stderr)
+        sys.exit(130)
+    print(f"subjectforge: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

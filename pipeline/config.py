@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from models.backends import BACKENDS
+from models.backends.bounds import Count
 from pipeline.errors import UserError
-from pipeline.fields import build, nearest
+from pipeline.fields import build, nearest, settable
+from pipeline.yaml_file import parse_yaml, read_yaml
 from stages import STAGES, stage_class
 from stages.base import Stage
 
@@ -21,8 +23,8 @@ from stages.base import Stage
 class SourceConfig:
     """Where the images are found inside the input."""
 
-    kind: str = "auto"
-    """`auto`, `folder`, `webdataset` or `parquet`."""
+    kind: Literal["auto", "folder", "webdataset", "parquet"] = "auto"
+    """`auto` takes tars if there are any, else pictures, else parquet files."""
     image_column: str | None = None
     """Parquet only: the column with the image bytes; guessed if not given."""
 
@@ -31,7 +33,7 @@ class SourceConfig:
 class BuildConfig:
     """All that decides what a dataset will hold."""
 
-    shard_size: int = 1000
+    shard_size: Count = 1000
     """Source items in a shard: the unit of work, of retry and of resume."""
     chain: tuple[str, ...] = tuple(STAGES)
     """The stages in order; `my_package.module:MyStage` is accepted."""
@@ -47,7 +49,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> BuildConfig:
     Raises:
         UserError: missing file, bad YAML, unknown key, wrong type or value.
     """
-    values = _read_yaml(path)
+    values = read_yaml(path)
     for override in overrides:
         _apply(values, override)
     known = {field.name: field for field in dataclasses.fields(BuildConfig)}
@@ -56,9 +58,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> BuildConfig:
             raise UserError(f"{path.name}: {key}: no such key{nearest(str(key), known)}")
     plain = {key: value for key, value in values.items() if key != "stages"}
     config = build(BuildConfig, plain, path.name)
-    if config.shard_size < 1:
-        raise UserError(f"{path.name}.shard_size: must be at least 1, got {config.shard_size}")
-    stages = _stages(config.chain, values.get("stages") or {})
+    stages = _stages(config.chain, {} if values.get("stages") is None else values["stages"])
     _check_columns(stages)
     return dataclasses.replace(config, stages=stages)
 
@@ -81,7 +81,7 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 def plain_fields(value: Any) -> Any:
     """A dataclass as a mapping, recursively; a backend is told by its `name`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: plain_fields(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {name: plain_fields(getattr(value, name)) for name in settable(type(value))}
         name = _backend_name(type(value))
         return {"name": name, **fields} if name else fields
     return list(value) if isinstance(value, tuple) else value
@@ -95,20 +95,6 @@ def _backend_name(cls: type) -> str | None:
     return known.get(place, place)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(f"cannot read the configuration {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8; give a YAML file") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected keys and values at the top")
-    return values
-
-
 def _apply(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator:
@@ -119,30 +105,36 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise UserError(f"--set {override}: '{parent}' holds a value, not keys")
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = parse_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(f"--set {override}: the value is not valid YAML; quote it") from error
 
 
-def _stages(chain: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, Stage]:
+def _stages(chain: tuple[str, ...], given: Any) -> dict[str, Stage]:
+    if not isinstance(given, Mapping):
+        raise UserError(f"stages: expected the names of stages, got {given!r}")
     for name in given:
         if name not in chain:
-            raise UserError(f"stages.{name}: no such stage in the chain{nearest(name, dict.fromkeys(chain))}")
+            known = dict.fromkeys(chain)
+            raise UserError(f"stages.{name}: no such stage in the chain{nearest(str(name), known)}")
+    twice = next((name for place, name in enumerate(chain) if name in chain[:place]), None)
+    if twice is not None:
+        raise UserError(f"chain: '{twice}' is in it twice")
     stages = {}
     for name in chain:
         try:
             cls = stage_class(name)
         except LookupError as error:
             raise UserError(f"chain: {error}") from error
-        stages[name] = build(cls, given.get(name) or {}, f"stages.{name}")
+        stages[name] = build(cls, {} if given.get(name) is None else given[name], f"stages.{name}")
     return stages
 
 
 def _check_columns(stages: Mapping[str, Stage]) -> None:
-    """Every stage finds the columns it reads.
+    """Every stage finds the columns it reads, and the last one writes them down.
 
     Raises:
-        UserError: naming the stage, the column, and what there is.
+        UserError: naming the stage and the column.
     """
     from stages.columns import RAW
 
@@ -152,3 +144,5 @@ def _check_columns(stages: Mapping[str, Stage]) -> None:
         if missing:
             raise UserError(f"chain: stage '{name}' reads '{missing[0]}', which no stage before it writes")
         there = (there | set(stage.outputs.names)) - set(stage.drops)
+    if [*stages][-1:] != ["write"]:
+        raise UserError(f"chain: must end in 'write', got [{', '.join(stages)}]")

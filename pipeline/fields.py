@@ -27,8 +27,8 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{path}: expected keys and values, got {values!r}")
-    hints = get_type_hints(cls)
-    known = {field.name: field for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    hints = get_type_hints(cls, include_extras=True)
+    known = settable(cls)
     for key in values:
         if key not in known:
             raise UserError(f"{path}.{key}: no such key{nearest(str(key), known)}")
@@ -37,6 +37,11 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
         return cls(**checked)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def settable(cls: type) -> dict[str, dataclasses.Field]:
+    """A dataclass' fields by name, without those that a run sets by itself (metadata `by_run`)."""
+    return {field.name: field for field in dataclasses.fields(cls) if not field.metadata.get("by_run")}
 
 
 def nearest(word: str, known: Mapping[str, Any]) -> str:
@@ -66,13 +71,20 @@ def _checked(hint: Any, value: Any, field: dataclasses.Field, path: str) -> Any:
     job = backend_job(hint)
     if job:
         return _backend(job, value, field, path)
-    nested = next((option for option in (hint, *get_args(hint)) if dataclasses.is_dataclass(option)), None)
+    options = (option for option in (hint, *get_args(hint)) if isinstance(option, type))
+    nested = next((option for option in options if dataclasses.is_dataclass(option)), None)
     if nested:
         return build(nested, value, path)  # pyright: ignore[reportArgumentType]
     try:
-        return TypeAdapter(hint).validate_python(value)
+        # YAML has types of its own: "3" is no number, and true is none either.
+        return TypeAdapter(hint).validate_python(_as_tuple(hint, value), strict=True)
     except ValidationError as error:
-        raise UserError(f"{path}: {error.errors()[0]['msg']}, got {value!r}") from error
+        message = error.errors()[0]["msg"].replace("valid tuple", "list")
+        raise UserError(f"{path}: {message}, got {value!r}") from error
+
+
+def _as_tuple(hint: Any, value: Any) -> Any:
+    return tuple(value) if get_origin(hint) is tuple and isinstance(value, list) else value
 
 
 def _backend(job: str, value: Any, field: dataclasses.Field, path: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from models.backends import BACKENDS, backend_class
 from pipeline.config import plain_fields
-from pipeline.fields import default_of
+from pipeline.fields import default_of, settable
 from stages import STAGES, stage_class
 
 
@@ -46,7 +46,7 @@ def field_help(cls: type) -> dict[str, str]:
 def _about(title: str, cls: type) -> Iterator[str]:
     yield f"{title}  {(inspect.getdoc(cls) or '').splitlines()[0]}"
     texts = field_help(cls)
-    for field in dataclasses.fields(cls):
+    for field in settable(cls).values():
         default = plain_fields(default_of(field))
         shown = default.get("name", default) if isinstance(default, dict) else default
         yield f"    {field.name} = {shown}  {texts.get(field.name, '')}".rstrip()

@@ -6,6 +6,7 @@ Fields that only say where and how fast the work runs (`resources`) are not part
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.errors import UserError
 from stages.backend import backends_of
 from stages.base import Stage
 from stages.columns import SCHEMA_VERSION
+from stages.shard.commit import replace
 
 _PACKAGES = ("subjectforge", "torch", "transformers", "spacy", "ray", "pyarrow", "pillow")
 
@@ -32,7 +34,6 @@ def identity_of(config: BuildConfig, source_digest: str) -> dict[str, Any]:
     plain = resolved(config)
     for stage in plain["stages"].values():
         stage.pop("resources", None)
-        stage.pop("folder", None)
     return {
         "schema_version": SCHEMA_VERSION,
         "config": plain,
@@ -50,23 +51,48 @@ def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> 
     Raises:
         UserError: if the folder holds another run's dataset (with what differs), or something else.
     """
-    meta = root / "_meta"
     mark = fingerprint(identity)
-    if (meta / "manifest.json").exists():
-        _refuse_if_changed(root, json.loads((meta / "manifest.json").read_text())["identity"], identity)
+    if check_claim(root, identity):
         return mark
-    if root.exists() and any(root.iterdir()):
-        raise UserError(f"{root} is not empty and holds no dataset; give another --output")
+    meta = root / "_meta"
     try:
-        meta.mkdir(parents=True, exist_ok=True)
-        (meta / "config.yaml").write_text(yaml.safe_dump(identity["config"], sort_keys=False))
+        replace(meta / "config.yaml", yaml.safe_dump(identity["config"], sort_keys=False).encode())
         manifest = {"fingerprint": mark, **about, "packages": _versions(), "identity": identity}
-        partial = meta / "manifest.json.partial"
-        partial.write_text(json.dumps(manifest, indent=1) + "\n")
-        partial.replace(meta / "manifest.json")
+        replace(meta / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
     except OSError as error:
         raise UserError(f"cannot write to {root}: {error.strerror or error}") from error
     return mark
+
+
+def check_claim(root: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether `root` is already this run's output folder; False if it can become it.
+
+    Raises:
+        UserError: if the folder holds another run's dataset (with what differs), or something else.
+    """
+    path = root / "_meta" / "manifest.json"
+    try:
+        if path.exists():
+            _refuse_if_changed(root, json.loads(path.read_bytes())["identity"], identity)
+            return True
+        # A claim that was cut off leaves `_meta` without a manifest.
+        if root.exists() and any(found.name != "_meta" for found in root.iterdir()):
+            raise UserError(f"{root} is not empty and holds no dataset; give another --output")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged; restore it, or give another --output") from error
+    except OSError as error:
+        raise UserError(f"{root} cannot be an output folder: {error.strerror or error}") from error
+    return False
+
+
+def withdraw(root: Path) -> None:
+    """Undo a claim unless a shard was begun: what could not run may be asked for otherwise."""
+    if (root / "data").exists():
+        return
+    for name in ("manifest.json", "config.yaml", "source.parquet"):
+        (root / "_meta" / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        (root / "_meta").rmdir()
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

@@ -6,12 +6,13 @@ So a light stage (nouns, select, score) costs no process and no copy of the imag
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.errors import UserError
+from stages.backend import backends_of
 from stages.base import Resources, Stage
 from stages.columns import SECONDS
 
@@ -65,6 +66,23 @@ def needed_cpus(chain: list[Operator]) -> float:
 def needed_gpus(chain: list[Operator]) -> float:
     """GPUs that the whole chain holds while it runs."""
     return sum(operator.resources.workers * operator.resources.gpus for operator in chain)
+
+
+def check_devices(chain: Sequence[Operator]) -> None:
+    """Refuse a backend on a GPU in workers that hold none: Ray would hide every GPU from them.
+
+    Raises:
+        UserError: naming the stage.
+    """
+    for operator in chain:
+        for name, stage in operator.stages:
+            for field, backend in backends_of(stage).items():
+                if str(getattr(backend, "device", "")).startswith("cuda") and not operator.resources.gpus:
+                    opened = operator.stages[0][0]
+                    raise UserError(
+                        f"stages.{name}.{field}.device is {backend.device} but its workers hold no GPU; "  # pyright: ignore[reportAttributeAccessIssue]
+                        f"set stages.{opened}.resources.gpus, or the device to auto or cpu"
+                    )
 
 
 def check_capacity(chain: list[Operator], cpus: float, gpus: float, where: str) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipeline.config import BuildConfig
 from pipeline.operators import needed_cpus, needed_gpus, operators
+from pipeline.wording import counted
 
 
 def plan_table(config: BuildConfig) -> Table:
@@ -33,19 +34,26 @@ def capacity_lines(config: BuildConfig) -> list[str]:
     return [f"holds {cpus:g} CPUs and {gpus:g} GPUs; this machine has {here} CPUs: {verdict}"]
 
 
-def shard_lines(config: BuildConfig, source: str | None, output: Path | None, limit: int | None) -> list[str]:
-    """Shards done and to do, as far as input and output are known; reads names only."""
+def shard_line(config: BuildConfig, source: str | None, output: Path | None, limit: int | None) -> str:
+    """Shards done and to do, as far as input and output are known; reads names and local weights' bytes.
+
+    Raises:
+        UserError: where a build would refuse input or output.
+    """
     from pipeline.dataset.layout import committed_shards
-    from pipeline.sources import open_source
-    from pipeline.sources.shards import shard_count
+    from pipeline.job import listed, split_of
+    from pipeline.manifest import check_claim, identity_of
+    from pipeline.sources.shards import listing_digest, shard_count
 
     if source is None:
-        return ["shards: give --input to count them"]
-    items = open_source(source, config.source.kind, config.source.image_column).listing().num_rows
-    items = items if limit is None else min(items, limit)
-    shards = shard_count(items, config.shard_size)
-    done = len(committed_shards(output)) if output is not None and output.exists() else 0
-    return [f"{items} images in {shards} shards of {config.shard_size}: {done} done, {shards - done} to do"]
+        return "shards: give --input to count them"
+    _, listing = listed(config, source, output, limit)
+    done = 0
+    if output is not None and check_claim(output, identity_of(config, listing_digest(listing))):
+        done = len(committed_shards(output, split_of(config)))
+    items, shards = listing.num_rows, shard_count(listing.num_rows, config.shard_size)
+    of = f"{counted(shards, 'shard')} of {config.shard_size}"
+    return f"{counted(items, 'image')} in {of}: {done} done, {shards - done} to do"
 
 
 def _models(stage: object) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from models.backends.protocols import MissingWeights
+from models.backends.protocols import BackendError
 from pipeline.errors import UserError
 from pipeline.operators import Operator, Worker
 from pipeline.shard_reader import ShardReader
@@ -15,11 +15,11 @@ def run_local(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
     """Yield each shard's receipt as it is committed.
 
     Raises:
-        UserError: if weights cannot be loaded.
+        UserError: if a backend cannot be had.
     """
     try:
         workers = [Worker(operator) for operator in chain] if shards else []
-    except MissingWeights as error:
+    except BackendError as error:
         raise UserError(str(error)) from error
     for shard in shards:
         table = read(shard)

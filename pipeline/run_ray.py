@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from models.backends.protocols import MissingWeights
+from models.backends.protocols import MissingDevice, MissingWeights
 from pipeline.errors import UserError
-from pipeline.operators import Operator, Worker, check_capacity
+from pipeline.operators import Operator, Worker, check_capacity, check_devices
 from pipeline.shard_reader import ShardReader
 from stages.backend import check_weights
 
@@ -46,7 +46,7 @@ def run_ray(
     """Yield each shard's receipt as it is committed, in any order.
 
     Raises:
-        UserError: if the cluster cannot be reached, or is too small for the chain.
+        UserError: if the cluster cannot be reached or is too small, or if a backend cannot be had.
     """
     if not shards:
         return
@@ -56,6 +56,7 @@ def run_ray(
 
     try:
         there = ray.cluster_resources()
+        check_devices(chain)
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
         # An actor that cannot start leaves pages of traces; a task's exception arrives here alone.
         check = ray.remote(num_cpus=chain[0].resources.cpus)(check_weights)
@@ -64,7 +65,7 @@ def run_ray(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
     except RayError as error:
-        missing = re.search(rf"{MissingWeights.__name__}: (.+)", str(error))
+        missing = re.search(rf"(?:{MissingWeights.__name__}|{MissingDevice.__name__}): (.+)", str(error))
         if missing is None:
             raise
         raise UserError(missing[1]) from error

@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from models.backends.bounds import Count, Holding
+
 TableFunction = Callable[[pa.Table], pa.Table]
 
 
@@ -15,11 +17,11 @@ TableFunction = Callable[[pa.Table], pa.Table]
 class Resources:
     """What one worker of a stage holds for the whole run."""
 
-    workers: int = 1
+    workers: Count = 1
     """How many workers run the stage at the same time."""
-    cpus: float = 0.5
+    cpus: Holding = 0.5
     """CPUs a worker holds (fractions are fine)."""
-    gpus: float = 0.0
+    gpus: Holding = 0.0
     """GPUs a worker holds (fractions share one)."""
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from models.backends.blip2 import Blip2
+from models.backends.bounds import Count
 from models.backends.protocols import Captioner
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
@@ -23,9 +24,9 @@ class Caption(Stage):
 
     captioner: Backend[Captioner] = field(default_factory=Blip2)
     """Which model, and how it runs."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Images a forward pass."""
-    decode_side: int = 448
+    decode_side: Count = 448
     """JPEGs may be decoded smaller as long as both sides keep this many pixels."""
     resources: Resources | None = field(default_factory=Resources)
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from models.backends.bounds import Count, Share
 from models.backends.grounding_dino import GroundingDino
 from models.backends.protocols import Detection, Detector
 from stages.backend import Backend
@@ -25,11 +26,11 @@ class Detect(Stage):
 
     detector: Backend[Detector] = field(default_factory=GroundingDino)
     """Which model, and how it runs."""
-    box_threshold: float = 0.25
+    box_threshold: Share = 0.25
     """Boxes must score more than this."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Images a forward pass."""
-    decode_side: int = 800
+    decode_side: Count = 800
     """JPEGs may be decoded smaller as long as both sides keep this many pixels: what the detector resizes
     the shorter side to."""
     resources: Resources | None = field(default_factory=Resources)

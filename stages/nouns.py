@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from models.backends.bounds import Count, Tally
 from models.backends.protocols import NounPhrase, Tagger
 from models.backends.spacy_tagger import SpacyTagger
 from stages.backend import Backend
@@ -35,15 +36,24 @@ class Nouns(Stage):
 
     tagger: Backend[Tagger] = field(default_factory=SpacyTagger)
     """Which pipeline, and how it runs."""
-    min_nouns: int = 1
+    min_nouns: Tally = 1
     """Fewer phrases than this reject the sample (Subject-Diffusion's builder: 3)."""
-    max_nouns: int = 8
+    max_nouns: Count = 8
     """More phrases than this reject it."""
     stop_nouns: tuple[str, ...] = NOT_DEPICTABLE
     """Lemmas that are never asked for."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Captions at a time."""
     resources: Resources | None = None
+
+    def __post_init__(self) -> None:
+        """Check what no single field can.
+
+        Raises:
+            ValueError: if no number of nouns would do.
+        """
+        if self.min_nouns > self.max_nouns:
+            raise ValueError(f"min_nouns is {self.min_nouns}, more than max_nouns, {self.max_nouns}")
 
     def setup(self) -> TableFunction:
         """Load the tagger."""

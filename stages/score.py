@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from models.backends.bounds import Count, Share, Tally
 from models.backends.protocols import Similarity
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
@@ -28,13 +29,13 @@ class Score(Stage):
 
     similarity: Backend[Similarity] | None = None
     """A CLIP that compares each crop with `a photo of a LABEL`; none by default."""
-    min_mask_area: int = 1
+    min_mask_area: Tally = 1
     """Pixels; an entity with a smaller mask goes."""
-    min_fill: float = 0.0
+    min_fill: Share = 0.0
     """Smallest share of its box that a mask may fill (Subject-Diffusion's loader: 0.6)."""
-    min_entities: int = 1
+    min_entities: Tally = 1
     """Fewer entities left reject the sample."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Images at a time."""
     resources: Resources | None = None
 

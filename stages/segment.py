@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pycocotools import mask as coco_mask
 
+from models.backends.bounds import Count
 from models.backends.protocols import Mask, Segmenter
 from models.backends.sam import Sam
 from stages.backend import Backend
@@ -26,7 +27,7 @@ class Segment(Stage):
 
     segmenter: Backend[Segmenter] = field(default_factory=Sam)
     """Which model, and how it runs."""
-    batch_size: int = 4
+    batch_size: Count = 4
     """Images a forward pass."""
     resources: Resources | None = field(default_factory=Resources)
 

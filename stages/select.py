@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from models.backends.bounds import Count, Ratio, Share, Tally
 from stages.base import Resources, Stage, TableFunction
 from stages.boxes import areas, containers, suppressed
 from stages.columns import ENTITY
@@ -25,27 +26,27 @@ class Select(Stage):
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
     drops: ClassVar[tuple[str, ...]] = ("detections",)
 
-    min_detections: int = 1
+    min_detections: Tally = 1
     """Fewer detections, before any is dropped, reject the sample (Subject-Diffusion's builder: 2)."""
-    max_detections: int | None = None
+    max_detections: Count | None = None
     """More detections reject it (Subject-Diffusion's builder: 8)."""
-    min_score: float = 0.0
+    min_score: Share = 0.0
     """Boxes must score more than this."""
-    min_area: float = 0.0
+    min_area: Share = 0.0
     """Smallest box, as a share of the image (Subject-Diffusion's loader: 0.08)."""
-    max_area: float = 1.0
+    max_area: Share = 1.0
     """Largest box, as a share of the image (Subject-Diffusion's loader: 0.7)."""
-    max_elongation: float = 1_000.0
+    max_elongation: Ratio = 1_000.0
     """Longest side over shortest (Subject-Diffusion's loader: 3)."""
-    nms_iou: float = 0.5
+    nms_iou: Share = 0.5
     """Two boxes of one noun that overlap more are one thing."""
-    nms_iou_across: float = 0.8
+    nms_iou_across: Share = 0.8
     """Two boxes of different nouns that overlap more are one thing; the better label stays."""
-    containment: float = 0.8
+    containment: Share = 0.8
     """A box that lies in a larger one by more than this share is marked as contained in it."""
-    min_entities: int = 1
+    min_entities: Tally = 1
     """Fewer entities reject the sample."""
-    max_entities: int = 8
+    max_entities: Count = 8
     """More entities reject it. At most 255, the label map has one byte."""
     resources: Resources | None = None
 
@@ -53,10 +54,14 @@ class Select(Stage):
         """Check what no single field can.
 
         Raises:
-            ValueError: if the label map could not hold `max_entities`.
+            ValueError: if the label map could not hold `max_entities`, or if a least is above its most.
         """
         if not 1 <= self.max_entities <= 255:
             raise ValueError(f"max_entities must be between 1 and 255, not {self.max_entities}")
+        for what in ("detections", "area", "entities"):
+            least, most = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if most is not None and least > most:
+                raise ValueError(f"min_{what} is {least}, more than max_{what}, {most}")
 
     def setup(self) -> TableFunction:
         """Nothing to load."""

@@ -2,8 +2,9 @@
 """A shard's rows become its files: a tar of samples, a parquet of all rows, and the stats."""
 
 import json
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,10 +48,19 @@ class Write(Stage):
     inputs: ClassVar[tuple[str, ...]] = (*LEDGER.names, "image", "width", "height", "entities")
     outputs: ClassVar[pa.Schema] = RECEIPT
     version: ClassVar[int] = 2
-    folder: str = ""
+    folder: str = field(default="", metadata={"by_run": True})
     """The dataset's root; the run sets it."""
     split: str = "train"
-    """Folder below `data`, and name of the split for readers."""
+    """Folder below `data`, and name of the split for readers; letters, digits, `_` and `-`."""
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say.
+
+        Raises:
+            ValueError: if `split` is no plain name.
+        """
+        if not re.fullmatch(r"[0-9A-Za-z_-]+", self.split):
+            raise ValueError(f"split is {self.split!r}; it must be made of letters, digits, _ and -")
 
     def setup(self) -> TableFunction:
         """Nothing to load."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from PIL.Image import Image
 
+from models.backends.bounds import Count
 from models.backends.protocols import Captioner
 from models.backends.runtime import Runtime
-from models.backends.weights import pretrained
+from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration, Blip2Processor
@@ -23,7 +24,7 @@ class Blip2(Runtime):
 
     model: str = "Salesforce/blip2-opt-2.7b"
     """Hub name, local folder, or `miniature:captioner`."""
-    max_new_tokens: int = 30
+    max_new_tokens: Count = 30
     """Longest caption, in tokens."""
 
     def load(self) -> Captioner:
@@ -32,7 +33,7 @@ class Blip2(Runtime):
 
         device, dtype = self.place()
         processor = pretrained(Blip2Processor, self.model, self.revision)
-        model = pretrained(Blip2ForConditionalGeneration, self.model, self.revision, dtype=dtype)
+        model = pretrained_model(Blip2ForConditionalGeneration, self.model, self.revision, dtype)
         return _Loaded(self.prepared(model, device), processor, self.max_new_tokens)
 
 

@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 from models.backends.protocols import Similarity
 from models.backends.runtime import Runtime
-from models.backends.weights import pretrained
+from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPProcessor
@@ -30,7 +30,7 @@ class Clip(Runtime):
 
         device, dtype = self.place()
         processor = pretrained(CLIPProcessor, self.model, self.revision)
-        model = pretrained(CLIPModel, self.model, self.revision, dtype=dtype)
+        model = pretrained_model(CLIPModel, self.model, self.revision, dtype)
         return _Loaded(self.prepared(model, device), processor)
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from PIL.Image import Image
 
+from models.backends.bounds import Count
 from models.backends.phrase_prompts import Prompt, packed_prompts
 from models.backends.protocols import Detection, Detector
 from models.backends.runtime import Runtime
-from models.backends.weights import pretrained
+from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,9 +33,9 @@ class GroundingDino(Runtime):
 
     model: str = "IDEA-Research/grounding-dino-tiny"
     """Hub name, local folder, or `miniature:detector`."""
-    short_side: int | None = None
+    short_side: Count | None = None
     """Pixels that the shorter side is resized to; what the processor says if not given."""
-    long_side: int | None = None
+    long_side: Count | None = None
     """Most pixels of the longer side. Every image is padded to a square of this, so that a batch
     never changes a result; what the processor says if not given."""
     separator: str = " . "
@@ -46,7 +47,7 @@ class GroundingDino(Runtime):
 
         device, dtype = self.place()
         processor = pretrained(GroundingDinoProcessor, self.model, self.revision)
-        model = pretrained(GroundingDinoForObjectDetection, self.model, self.revision, dtype=dtype)
+        model = pretrained_model(GroundingDinoForObjectDetection, self.model, self.revision, dtype)
         images = processor.image_processor
         short = self.short_side or images.size["shortest_edge"]
         long = self.long_side or images.size["longest_edge"]

@@ -13,8 +13,16 @@ import numpy as np
 from PIL.Image import Image
 
 
-class MissingWeights(Exception):
-    """The weights are not where the configuration says: one line that says what to do."""
+class BackendError(Exception):
+    """A backend cannot be had as it is configured: one line that says what to do."""
+
+
+class MissingWeights(BackendError):
+    """The weights are not where the configuration says, or are not those of such a model."""
+
+
+class MissingDevice(BackendError):
+    """There is no such device where the backend is to run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from models.backends.allocator import keep_freed_memory
+from models.backends.bounds import Count, Precision
 from models.backends.weights import check_on_hub, device_and_dtype
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Model = TypeVar("Model", bound="nn.Module")
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +28,22 @@ class Runtime:
     revision: str | None = None
     """Commit or tag on the hub; pin it for a run that is to be repeated."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`."""
-    dtype: str = "auto"
+    """`auto`, `cpu`, `cuda`, or one GPU of several, `cuda:1`."""
+    dtype: Precision = "auto"
     """`auto`, `float32`, `bfloat16`, `float16`."""
     compile: bool = False
     """Whether to run the model through `torch.compile`."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads of one worker; part of the results' last bits."""
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say.
+
+        Raises:
+            ValueError: if `device` is not the name of one.
+        """
+        if not _DEVICE.fullmatch(self.device):
+            raise ValueError(f"device is {self.device!r}; it must be auto, cpu, cuda or cuda:N")
 
     def check(self) -> None:
         """See that the weights can be had, without loading them.
@@ -42,7 +54,11 @@ class Runtime:
         check_on_hub(self.model, self.revision)
 
     def place(self) -> tuple[torch.device, torch.dtype]:
-        """Device and dtype; also limits this process to `threads` CPU threads, and keeps its memory."""
+        """Device and dtype; also limits this process to `threads` CPU threads, and keeps its memory.
+
+        Raises:
+            MissingDevice: if there is no such GPU here.
+        """
         import torch
 
         keep_freed_memory()

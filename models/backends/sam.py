@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL.Image import Image
 
+from models.backends.bounds import Count
 from models.backends.protocols import Mask, Segmenter
 from models.backends.runtime import Runtime
-from models.backends.weights import pretrained
+from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ class Sam(Runtime):
 
     model: str = "facebook/sam-vit-huge"
     """Hub name, local folder, or `miniature:segmenter`."""
-    boxes_at_once: int = 32
+    boxes_at_once: Count = 32
     """Boxes of one image that are decoded together."""
 
     def load(self) -> Segmenter:
@@ -39,7 +40,7 @@ class Sam(Runtime):
 
         device, dtype = self.place()
         processor = pretrained(SamProcessor, self.model, self.revision)
-        model = pretrained(SamModel, self.model, self.revision, dtype=dtype)
+        model = pretrained_model(SamModel, self.model, self.revision, dtype)
         return _Loaded(self.prepared(model, device), processor, self.boxes_at_once)
 
 

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.backends.protocols import MissingWeights
+from models.backends.protocols import MissingDevice, MissingWeights
 from models.miniature import WEIGHTS
 
 if TYPE_CHECKING:
@@ -72,26 +72,49 @@ def check_on_hub(model: str, revision: str | None) -> None:
 
 
 def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """Resolve `auto`: the GPU with bfloat16 if there is one, else the CPU with float32."""
+    """Resolve `auto`: the GPU with bfloat16 if there is one, else the CPU with float32.
+
+    Raises:
+        MissingDevice: if there is no such GPU here.
+    """
     import torch
 
     chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= (count := torch.cuda.device_count()):
+        raise MissingDevice(f"no device '{device}': this process sees {count} GPUs; use another, or `cpu`")
     if dtype == "auto":
         dtype = "bfloat16" if chosen.type == "cuda" else "float32"
     return chosen, getattr(torch, dtype)
 
 
 def pretrained(loader: Any, model: str, revision: str | None, **options: Any) -> Any:
-    """`loader.from_pretrained`, with one clear line when the weights cannot be had.
+    """`loader.from_pretrained` of a processor, with one clear line when it cannot be had.
 
     Raises:
-        MissingWeights: if neither a folder nor the hub has them.
+        MissingWeights: if neither a folder nor the hub has it.
     """
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
         return loader.from_pretrained(located(model), revision=revision, **options)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except MissingWeights:
+        raise
+    except Exception as error:  # damaged checkpoints raise anything
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingWeights(f"cannot load {loader.__name__} from '{model}': {first}") from error
+
+
+def pretrained_model(loader: Any, model: str, revision: str | None, dtype: torch.dtype) -> Any:
+    """The same for a model. A checkpoint that lacks a part of it would leave that part random.
+
+    Raises:
+        MissingWeights: if neither a folder nor the hub has them, or if they are not all there.
+    """
+    found, report = pretrained(loader, model, revision, dtype=dtype, output_loading_info=True)
+    if missing := sorted(report["missing_keys"]):
+        raise MissingWeights(
+            f"the weights of '{model}' lack {len(missing)} parts of a {loader.__name__}, such as {missing[0]}"
+            "; give another `model:`"
+        )
+    return found

@@ -70,3 +70,13 @@ def index_path(root: Path) -> Path:
 def card_path(root: Path) -> Path:
     """The dataset card."""
     return root / "README.md"
+
+
+def report_path(root: Path) -> Path:
+    """The page that shows what the dataset holds."""
+    return root / "report.html"
+
+
+def is_finished(root: Path) -> bool:
+    """Whether all is there that follows from the shards."""
+    return all(place(root).is_file() for place in (shards_path, index_path, card_path, report_path))

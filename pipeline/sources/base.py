@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from pipeline.sources.location import Location
 from stages.columns import OK
 
 LISTING = pa.schema(
@@ -62,6 +63,11 @@ class Item:
 
 class Source(Protocol):
     """Pictures somewhere. Implementations are frozen, picklable and cheap to build: workers get a copy."""
+
+    @property
+    def location(self) -> Location:
+        """The folder that holds them."""
+        ...
 
     def listing(self) -> pa.Table:
         """List everything, as `LISTING`: unique keys in code-point order.

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 import pyarrow as pa
@@ -29,6 +30,10 @@ class Location:
     """The same folder for the record: no credentials, no query, no slash at the end."""
     pattern: str | None = None
     """Only these files: `*` stands for anything but a slash, `{a,b}` and `{00..99}` for alternatives."""
+
+    def local_folder(self) -> Path | None:
+        """The folder on this machine, links resolved; None if it is elsewhere."""
+        return Path(self.root).resolve() if isinstance(self.filesystem, fs.LocalFileSystem) else None
 
     def uri_of(self, path: str) -> str:
         """URI of a percent-encoded path below the folder."""

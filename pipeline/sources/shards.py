@@ -4,6 +4,7 @@
 import hashlib
 import json
 from os import PathLike
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,14 +31,24 @@ def sample_key(shard: int, index: int) -> str:
     return f"{shard:05d}-{index:05d}"
 
 
-def write_listing(listing: pa.Table, path: str | PathLike[str], shard_size: int) -> None:
-    """Write a listing with one row group for each shard; equal listings give equal bytes."""
-    with pq.ParquetWriter(path, LISTING, compression="zstd") as writer:
+def write_listing(listing: pa.Table, stream: Any, shard_size: int) -> None:
+    """Write a listing into a path or binary stream, one row group a shard; equal listings, equal bytes."""
+    with pq.ParquetWriter(stream, LISTING, compression="zstd") as writer:
         for shard in range(shard_count(listing.num_rows, shard_size)):
             rows = shard_slice(shard, shard_size)
             # Compacted, because pages end where the chunks of a table happen to.
             part = listing.slice(rows.start, shard_size).combine_chunks().cast(LISTING)
             writer.write_table(part, row_group_size=shard_size)
+
+
+def holds_listing(path: str | PathLike[str], listing: pa.Table, shard_size: int) -> bool:
+    """Whether a file is there that has a listing's samples in its row groups, by its footer."""
+    try:
+        found = pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    shards = shard_count(listing.num_rows, shard_size)
+    return (found.num_rows, found.num_row_groups) == (listing.num_rows, shards)
 
 
 def read_shard_listing(path: str | PathLike[str], shard: int) -> pa.Table:

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words for people."""
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 shard`, `2 shards`; nouns with a regular plural."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
