@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from models.backends.protocols import MissingDevice, MissingWeights
+from models.backends.protocols import BackendError, MissingDevice, MissingWeights
 from pipeline.errors import UserError
 from pipeline.operators import Operator, Worker, check_capacity, check_devices
 from pipeline.shard_reader import ShardReader
@@ -58,7 +58,7 @@ def run_ray(
         there = ray.cluster_resources()
         check_devices(chain)
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
-        # An actor that cannot start leaves pages of traces; a task's exception arrives here alone.
+        # Before any worker loads what it can.
         check = ray.remote(num_cpus=chain[0].resources.cpus)(check_weights)
         ray.get(check.remote([stage for operator in chain for _, stage in operator.stages]))
         yield from _pipeline(read, chain, shards).iter_batches(
@@ -161,11 +161,18 @@ class YieldingWorker(Worker):
     """
 
     def __init__(self, operator: Operator, after: int) -> None:
-        super().__init__(operator)
         self._niceness = min(_NICER_BY * after, 19)
+        self._failure: BackendError | None = None
+        try:
+            super().__init__(operator)
+        except BackendError as error:
+            # An actor that cannot start leaves pages of traces; a task's exception arrives alone.
+            self._failure = error
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """See `Worker.__call__`."""
+        if self._failure is not None:
+            raise self._failure
         # Priorities belong to threads, and Ray does not promise that it stays with one.
         os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
         return super().__call__(table)

@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 from pycocotools import mask as coco_mask
 
 from models.miniature.world import Rendered, RenderedSubject, render_scene, sample_scene
+from pipeline.manifest import claim
 from stages.columns import ENTITY, IMAGE, LEDGER, OFFSETS, OK, RAW, SAMPLE
 from stages.write import Write
 
@@ -46,8 +47,13 @@ def shard_table(shard: int, rows: int = 6, seed: int = 0, size: int = SIZE, **ch
 
 
 def write_dataset(root: Path, shards: int = 2, rows: int = 6, seed: int = 0, **changes: Any) -> Path:
-    """A dataset as a build leaves it: shards, and the listing of what they were to hold."""
-    tables = [shard_table(shard, rows, seed, **changes) for shard in range(shards)]
+    """A dataset as a build leaves it before the end: claimed, with its shards and their listing."""
+    return write_tables(root, [shard_table(shard, rows, seed, **changes) for shard in range(shards)])
+
+
+def write_tables(root: Path, tables: list[pa.Table]) -> Path:
+    """The same from one table a shard."""
+    claim(root, {"config": {}, "weights": {}}, {})
     write_source(root, tables)
     write = Write(folder=str(root)).setup()
     for table in tables:

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,16 +96,28 @@ def pretrained(loader: Any, model: str, revision: str | None, **options: Any) ->
     Raises:
         MissingWeights: if neither a folder nor the hub has it.
     """
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     try:
-        return loader.from_pretrained(located(model), revision=revision, **options)
+        with _quiet():
+            return loader.from_pretrained(located(model), revision=revision, **options)
     except MissingWeights:
         raise
     except Exception as error:  # damaged checkpoints raise anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingWeights(f"cannot load {loader.__name__} from '{model}': {first}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' bars and pages of parts that do not fit: those are an exception here."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity(CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def pretrained_model(loader: Any, model: str, revision: str | None, dtype: torch.dtype) -> Any:

@@ -5,25 +5,24 @@ Keys carry their shard's number and their place in it, so keys that are right wi
 unique in the dataset, and memory does not grow with it.
 """
 
-import json
 import multiprocessing
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.layout import all_shards, shards_path, source_path, split_folders
+from pipeline.dataset.layout import all_shards, index_path, source_path, split_folders
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
+from pipeline.dataset.verify_meta import check_index, check_list, check_manifest
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
 
 Progress = Callable[[int, int], None]
-_Job = tuple[ShardFiles, list[str] | None, bool]
+_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Path, int]]
 
 
 def verify(
@@ -51,19 +50,19 @@ def verify(
         extras |= {} if report.extra is None else {report.shard: report.extra}
         if progress is not None:
             progress(done, len(shards))
-    problems += [*_check_alike(extras), *_check_listed(source, shards)]
-    problems += [*_check_foreign(root, shards), *_check_list(root, listings)]
+    problems += [*_check_alike(extras), *_check_listed(source, shards), *_check_foreign(root, shards)]
+    problems += [*check_manifest(root), *check_list(root, listings), *check_index(root, len(shards))]
     return Verification(tuple(problems), counts)
 
 
 def _jobs(root: Path, shards: list[ShardFiles], source: pq.ParquetFile | None, deep: bool) -> Iterator[_Job]:
-    for files in shards:
+    for place, files in enumerate(shards):
         keys = None
         if source is not None:
             known = files.number < source.num_row_groups
             group = source.read_row_group(files.number, columns=["source_key"]) if known else None
             keys = group["source_key"].to_pylist() if group is not None else []
-        yield files, keys, deep
+        yield files, keys, deep, (index_path(root), place)
 
 
 def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
@@ -84,7 +83,9 @@ def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
 def _open_source(root: Path) -> tuple[pq.ParquetFile | None, list[Problem]]:
     path = source_path(root)
     if not path.is_file():
-        return None, []
+        return None, [
+            Problem("", f"{path.relative_to(root)} is missing: what the shards were to hold is not known")
+        ]
     try:
         return pq.ParquetFile(path), []
     except (OSError, pa.ArrowException) as error:
@@ -102,6 +103,8 @@ def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
 
 def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> Iterator[Problem]:
     listed = range(source.num_row_groups if source is not None else 0)
+    if not shards and not listed:
+        yield Problem("", "no shard is there")
     split = shards[0].folder.name if shards else "train"
     for number in sorted({*listed} - {files.number for files in shards}):
         yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
@@ -117,18 +120,3 @@ def _check_foreign(root: Path, shards: list[ShardFiles]) -> Iterator[Problem]:
             leftover = path.name.startswith(".") and ".tmp-" in path.name
             what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
             yield Problem("", f"{path.relative_to(root)} {what}")
-
-
-def _check_list(root: Path, listings: list[dict[str, Any]]) -> Iterator[Problem]:
-    path = shards_path(root)
-    if not path.is_file():
-        return
-    try:
-        listed = {entry["url"]: entry for entry in json.loads(path.read_bytes())}
-    except (ValueError, TypeError, KeyError) as error:
-        yield Problem("", f"{path.relative_to(root)} is unreadable: {error!r}")
-        return
-    found = {entry["url"]: entry for entry in listings if entry}
-    for url in sorted({*listed, *found}):
-        if listed.get(url) != found.get(url):
-            yield Problem("", f"{path.relative_to(root)} and the shard do not agree on {url}")

@@ -5,6 +5,7 @@ Knows the schema and the file names, and nothing of the code that writes them.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.problem import Counts, Problem, ShardReport
 from pipeline.dataset.verify_members import check_tar
+from pipeline.dataset.verify_meta import check_indexed
 from pipeline.dataset.verify_sample import check_ledger
 from pipeline.dataset.verify_stats import check_counts, check_file, read_stats
 from stages.columns import SAMPLE, SCHEMA_VERSION
@@ -21,24 +23,29 @@ from stages.shard.files import ShardFiles
 Row = dict[str, Any]
 
 
-def check_shard(files: ShardFiles, source_keys: Sequence[str] | None, deep: bool) -> ShardReport:
+def check_shard(
+    files: ShardFiles, source_keys: Sequence[str] | None, deep: bool, index: tuple[Path, int]
+) -> ShardReport:
     """Check a committed shard.
 
     Args:
         files: the shard's.
         source_keys: what it was to hold, in order; None if that is not known.
         deep: decode every JPEG fully; a tar with a wrong hash always gets this.
+        index: the parquet with all shards' rows, and which of its row groups is this shard's.
     """
     shard = f"{files.folder.name}/{files.stem}"
     try:
-        return _check(shard, files, source_keys, deep)
+        return _check(shard, files, source_keys, deep, index)
     # Whatever else is in there must not hide what is wrong with the other shards.
     except Exception as error:
         problem = Problem(shard, f"the shard cannot be checked: {error!r}")
         return ShardReport(shard, (problem,), Counts(shards=1), {})
 
 
-def _check(shard: str, files: ShardFiles, source_keys: Sequence[str] | None, deep: bool) -> ShardReport:
+def _check(
+    shard: str, files: ShardFiles, source_keys: Sequence[str] | None, deep: bool, index: tuple[Path, int]
+) -> ShardReport:
     try:
         stats = read_stats(files.stats)
     except (OSError, ValueError) as error:
@@ -55,6 +62,7 @@ def _check(shard: str, files: ShardFiles, source_keys: Sequence[str] | None, dee
     if rows is not None:
         problems += [Problem(shard, what) for what in check_counts(stats, files.number, rows)]
         problems += _check_rows(shard, files, rows, source_keys)
+        problems += [Problem(shard, what) for what in check_indexed(files, *index)]
     if files.tar.is_file():
         problems += check_tar(shard, files, rows, told, deep or bool(bad_tar))
     counts = _counts(files, rows or [])

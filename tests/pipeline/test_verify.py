@@ -15,8 +15,7 @@ from pipeline.dataset.finish import finish_dataset
 from pipeline.dataset.problem import Problem, Verification
 from pipeline.dataset.verify import verify
 from pipeline.errors import UserError
-from stages.write import Write
-from tests.shards import shard_table, write_dataset, write_source
+from tests.shards import shard_table, write_dataset, write_source, write_tables
 
 
 def check(root: Path, deep: bool = False) -> Verification:
@@ -191,6 +190,45 @@ def test_unreadable_listings(dataset: Path, path: str) -> None:
     assert about(check(dataset), path, "unreadable")
 
 
+META = ("manifest.json", "config.yaml", "source.parquet", "shards.json", "index.parquet")
+
+
+@pytest.mark.parametrize("name", META)
+def test_what_is_known_of_the_build_belongs_to_it(dataset: Path, name: str) -> None:
+    (dataset / "_meta" / name).unlink()
+    assert about(check(dataset), f"_meta/{name} is missing")
+
+
+@pytest.mark.parametrize("name", META)
+def test_damage_to_what_is_known_of_the_build(dataset: Path, name: str) -> None:
+    (dataset / "_meta" / name).write_bytes(b"[" + (dataset / "_meta" / name).read_bytes()[:-4])
+    assert about(check(dataset), f"_meta/{name}")
+
+
+def test_a_manifest_or_configuration_that_was_edited(dataset: Path) -> None:
+    (dataset / "_meta" / "config.yaml").write_text("shard_size: 3\n")
+    assert about(check(dataset), "config.yaml is not the configuration of the manifest")
+    path = dataset / "_meta" / "manifest.json"
+    path.write_text(path.read_text().replace('"config": {}', '"config": {"shard_size": 3}'))
+    assert about(check(dataset), "manifest.json", "fingerprint")
+
+
+def test_an_index_of_other_rows(dataset: Path) -> None:
+    path = dataset / "_meta" / "index.parquet"
+    table = pq.read_table(path)
+    captions = pa.array(["a lie"] * table.num_rows)
+    table = table.set_column(table.column_names.index("caption"), table.schema.field("caption"), captions)
+    pq.write_table(table, path, row_group_size=7)
+    assert len(about(check(dataset), "index.parquet", "are not those of")) == 3
+    pq.write_table(table, path)
+    assert about(check(dataset), "index.parquet has the rows of 1 shards; there are 3")
+
+
+def test_a_folder_without_a_shard(tmp_path: Path) -> None:
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    assert about(check(tmp_path), "no shard is there")
+
+
 def test_list_of_shards_that_says_otherwise(dataset: Path) -> None:
     path = dataset / "_meta" / "shards.json"
     listing = json.loads(path.read_text())
@@ -281,7 +319,7 @@ def test_rows_that_contradict_themselves(tmp_path: Path, wrong: str) -> None:
     rows = table.to_pylist()
     place = next(i for i, row in enumerate(rows) if len(row["entities"]) > 1 and not row["reencoded"])
     change(rows[place])
-    Write(folder=str(tmp_path)).setup()(pa.Table.from_pylist(rows, table.schema))
+    finish_dataset(write_tables(tmp_path, [pa.Table.from_pylist(rows, table.schema)]))
     problems = check(tmp_path).problems
     assert {problem.key for problem in problems} == {f"00000-0000{place}"}
     assert any(words in problem.what for problem in problems)
@@ -290,16 +328,15 @@ def test_rows_that_contradict_themselves(tmp_path: Path, wrong: str) -> None:
 def test_picture_of_another_size(tmp_path: Path) -> None:
     other = shard_table(0, rows=1, size=64).to_pylist()[0]
     values = {"image": other["image"], "sha256": other["sha256"], "reencoded": False}
-    Write(folder=str(tmp_path)).setup()(shard_table(0, rows=1, **values))
+    finish_dataset(write_tables(tmp_path, [shard_table(0, rows=1, **values)]))
     problems = check(tmp_path).problems
     assert [problem.what for problem in problems] == ["the JPEG is RGB, 64 x 64 pixels"]
 
 
 def test_only_deep_sees_a_picture_that_breaks_off(tmp_path: Path) -> None:
     image = shard_table(0, rows=1)["image"][0].as_py()
-    Write(folder=str(tmp_path)).setup()(
-        shard_table(0, rows=1, image=image[: len(image) // 2], reencoded=True)
-    )
+    cut = shard_table(0, rows=1, image=image[: len(image) // 2], reencoded=True)
+    finish_dataset(write_tables(tmp_path, [cut]))
     assert check(tmp_path).ok
     problems = check(tmp_path, deep=True).problems
     assert [problem.key for problem in problems] == ["00000-00000"]

@@ -14,10 +14,9 @@ from pipeline.dataset.verify import verify
 from pipeline.errors import UserError
 from pipeline.report import write_report
 from stages.columns import SAMPLE
-from stages.write import Write
 from tests.pipeline.my_stage import Brightness
 from tests.pipeline.test_verify import about, check, vouch
-from tests.shards import shard_table, write_source
+from tests.shards import shard_table, write_tables
 
 ROWS = 6
 BRIGHTNESS = pa.field("brightness", pa.float32())
@@ -29,16 +28,9 @@ def shard(number: int) -> pa.Table:
     return table.append_column("thumbnail", pa.array([bytes(row) for row in range(ROWS)], pa.binary()))
 
 
-def built(root: Path, tables: list[pa.Table]) -> Path:
-    write_source(root, tables)
-    for table in tables:
-        Write(folder=str(root)).setup()(table)
-    return root
-
-
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    root = built(tmp_path / "dataset", [shard(number) for number in range(3)])
+    root = write_tables(tmp_path / "dataset", [shard(number) for number in range(3)])
     finish_dataset(root)
     return root
 
@@ -95,7 +87,7 @@ def test_a_forged_name_is_found(dataset: Path) -> None:
 
 
 def test_a_forged_field_is_found(tmp_path: Path) -> None:
-    root = built(tmp_path, [shard_table(number, rows=2) for number in range(2)])
+    root = write_tables(tmp_path, [shard_table(number, rows=2) for number in range(2)])
     forge(root, (b'"extra":null', b'"extra":true'))
     assert about(check(root), "00001-00000", "no column of the parquet")
 
@@ -116,8 +108,8 @@ OTHERS = {
 @pytest.mark.parametrize("odd", [0, 2])
 def test_a_shard_with_other_columns_is_the_odd_one(tmp_path: Path, other: str, odd: int) -> None:
     tables = [OTHERS[other](shard(number)) if number == odd else shard(number) for number in range(3)]
-    root = built(tmp_path, tables)
-    problems = check(root).problems
+    root = write_tables(tmp_path, tables)
+    problems = [problem for problem in check(root).problems if problem.shard]
     assert [problem.shard for problem in problems] == [f"train/0000{odd}"]
     assert "extra columns" in problems[0].what
     with pytest.raises(UserError, match="other columns than the shards before it"):
@@ -126,7 +118,7 @@ def test_a_shard_with_other_columns_is_the_odd_one(tmp_path: Path, other: str, o
 
 @pytest.mark.parametrize("name", ["image", "detections", "seconds_read"])
 def test_columns_that_are_never_stored_are_refused(tmp_path: Path, name: str) -> None:
-    root = built(tmp_path, [shard_table(0, rows=2)])
+    root = write_tables(tmp_path, [shard_table(0, rows=2)])
     path = root / "data/train/00000.parquet"
     table = pq.read_table(path)
     pq.write_table(table.append_column(name, pa.array([1.0, 2.0])), path)

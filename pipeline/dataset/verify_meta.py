@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset says about itself, beside its shards: what made it, and the rows of all shards together."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from pipeline.config import fingerprint
+from pipeline.dataset.layout import index_path, meta_folder, shards_path
+from pipeline.dataset.problem import Problem
+from stages.shard.files import ShardFiles
+
+
+def check_manifest(root: Path) -> Iterator[Problem]:
+    """Whether the manifest has its own fingerprint, and the configuration is the one that it names."""
+    manifest, problem = _read(root, "manifest.json", json.loads)
+    config, other = _read(root, "config.yaml", yaml.safe_load)
+    yield from filter(None, (problem, other))
+    if problem is not None:
+        return
+    try:
+        identity = manifest["identity"]
+        if manifest["fingerprint"] != fingerprint(identity):
+            yield Problem("", "_meta/manifest.json does not have the fingerprint that it states")
+        elif other is None and config != identity["config"]:
+            yield Problem("", "_meta/config.yaml is not the configuration of the manifest")
+    except (KeyError, TypeError) as error:
+        yield Problem("", f"_meta/manifest.json is no manifest: {error!r}")
+
+
+def _read(root: Path, name: str, parse: Callable[[bytes], Any]) -> tuple[Any, Problem | None]:
+    try:
+        return parse((meta_folder(root) / name).read_bytes()), None
+    except FileNotFoundError:
+        return None, Problem("", f"_meta/{name} is missing")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return None, Problem("", f"_meta/{name} is unreadable: {' '.join(str(error).split())}")
+
+
+def check_list(root: Path, listings: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Whether `shards.json` lists the shards as they are.
+
+    Args:
+        root: of the dataset.
+        listings: each shard's entry as it should be; empty where the shard cannot be read.
+    """
+    path = shards_path(root)
+    try:
+        listed = {entry["url"]: entry for entry in json.loads(path.read_bytes())}
+    except FileNotFoundError:
+        yield Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")
+        return
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        yield Problem("", f"{path.relative_to(root)} is unreadable: {error!r}")
+        return
+    found = {entry["url"]: entry for entry in listings if entry}
+    for url in sorted({*listed, *found}):
+        if listed.get(url) != found.get(url):
+            yield Problem("", f"{path.relative_to(root)} and the shard do not agree on {url}")
+
+
+def check_index(root: Path, shards: int) -> Iterator[Problem]:
+    """Whether `index.parquet` is there, one row group a shard."""
+    path = index_path(root)
+    try:
+        groups = pq.read_metadata(path).num_row_groups
+    except FileNotFoundError:
+        yield Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")
+    except (OSError, pa.ArrowException) as error:
+        yield Problem("", f"{path.relative_to(root)} is unreadable: {error}")
+    else:
+        if groups != shards:
+            yield Problem("", f"{path.relative_to(root)} has the rows of {groups} shards; there are {shards}")
+
+
+def check_indexed(files: ShardFiles, index: Path, place: int) -> Iterator[str]:
+    """Whether a shard's rows are in the index as they are in its parquet, less what the index leaves out.
+
+    Args:
+        files: the shard's.
+        index: the file with all shards' rows.
+        place: which of its row groups is the shard's.
+    """
+    try:
+        with pq.ParquetFile(index) as all_rows, pq.ParquetFile(files.parquet) as own:
+            if place >= all_rows.num_row_groups:
+                return
+            columns = [all_rows.schema.column(number).path for number in range(len(all_rows.schema))]
+            if not all_rows.read_row_group(place).equals(own.read(columns=columns)):
+                yield f"the rows in {index.name} are not those of {files.parquet.name}"
+    except FileNotFoundError:
+        return
+    except (OSError, pa.ArrowException) as error:
+        yield f"its rows in {index.name} are unreadable: {error}"
