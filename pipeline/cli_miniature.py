@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import UserError
+from pipeline.wording import counted
+
 miniature = typer.Typer(no_args_is_help=True, help="The procedural world and the small models trained on it.")
 
 
@@ -28,13 +31,14 @@ def scenes(
 ) -> None:
     """Render scenes with their captions, boxes, masks and identities."""
     from models.miniature.world import write_scenes
-    from pipeline.errors import UserError
 
     try:
         write_scenes(folder, count, seed, size)
     except OSError as error:
-        raise UserError(f"cannot write scenes to {folder}: {error.strerror or error}") from error
-    print(f"{count} scenes of seed {seed} in {folder}")
+        raise UserError(
+            f"cannot write scenes to {folder}: {error.strerror or error}; give another folder"
+        ) from error
+    print(f"{counted(count, 'scene')} of seed {seed} in {folder}")
 
 
 @miniature.command()

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pycocotools import mask as coco_mask
 
+from pipeline.dataset.layout import all_shards
+from pipeline.errors import UserError
 from stages.boxes import ious
 
 Scene = Mapping[str, Any]
@@ -64,12 +67,19 @@ def score_lines(dataset: Path, truth: Path) -> Iterator[str]:
 
 
 def score_dataset(dataset: Path, truth: Path) -> Scores:
-    """Compare every scene of `truth.jsonl` with its row."""
+    """Compare every scene of `truth.jsonl` with its row.
+
+    Raises:
+        UserError: if a file is missing or damaged, or if the dataset was not built from these scenes.
+    """
     rows = _rows(dataset)
     scores = Scores()
-    for line in truth.read_text(encoding="utf-8").splitlines():
-        scene = json.loads(line)
-        row = rows[scene["file"]]
+    for scene in _scenes(truth):
+        row = rows.get(scene["file"])
+        if row is None:
+            raise UserError(
+                f"{dataset} has no row for {scene['file']} of {truth}: give the dataset of these scenes"
+            )
         found = [noun["lemma"] for noun in row["nouns"] or []]
         wanted = {item["noun"] for item in scene["objects"]}
         hits = scores.few_nouns if len(wanted) <= 2 else scores.many_nouns
@@ -99,11 +109,25 @@ def matched(entities: Sequence[Row], objects: Sequence[Scene]) -> list[tuple[Row
 def _rows(dataset: Path) -> dict[str, Row]:
     columns = ["source_key", "status", "nouns", "entities"]
     rows: dict[str, Row] = {}
-    for shard in sorted((dataset / "data" / "train").glob("*.parquet")):
-        rows |= {
-            Path(row["source_key"]).name: row for row in pq.read_table(shard, columns=columns).to_pylist()
-        }
+    for shard in all_shards(dataset):
+        try:
+            table = pq.read_table(shard.parquet, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{shard.parquet} is damaged; run `subjectforge verify {dataset}`") from error
+        rows |= {Path(row["source_key"]).name: row for row in table.to_pylist()}
     return rows
+
+
+def _scenes(truth: Path) -> Iterator[Scene]:
+    try:
+        for line in truth.read_text(encoding="utf-8").splitlines():
+            scene = json.loads(line)
+            _ = scene["file"], scene["objects"]
+            yield scene
+    except OSError as error:
+        raise UserError(f"cannot read the truth {truth}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{truth} is not the truth of rendered scenes: {error!r}") from error
 
 
 def _mask_iou(one: Row, other: Row) -> float:

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from pipeline.dataset.layout import all_shards
+from pipeline.dataset.totals import all_stats
 from pipeline.errors import UserError
 from pipeline.report.collect import Totals, light_batches
 from pipeline.report.gallery import Picks
@@ -23,6 +24,8 @@ def write_report(dataset: Path) -> Path:
         UserError: no such dataset, one of its files cannot be read, or the page cannot be written.
     """
     shards = all_shards(dataset)
+    for _ in all_stats(shards):
+        pass  # what vouches for a shard has to be readable before its rows are shown
     totals, picks = Totals(), Picks()
     for shard in shards:
         for first_row, batch in light_batches(shard):

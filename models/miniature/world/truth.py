@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import asdict
+from errno import EEXIST
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,25 @@ def truth_record(file: str, rendered: Rendered) -> dict[str, Any]:
 
 
 def write_scenes(folder: Path, count: int, seed: int, size: int = 256) -> None:
-    """Render scenes 0 to count - 1 of a seed into `folder/images` and `folder/truth.jsonl`."""
-    images = folder / "images"
+    """Render scenes 0 to count - 1 of a seed into `folder/images` and `folder/truth.jsonl`.
+
+    The truth appears when all pictures are there.
+
+    Raises:
+        FileExistsError: if `folder/images` holds anything that would be no picture of these scenes.
+    """
+    images, partial = folder / "images", folder / "truth.jsonl.partial"
     images.mkdir(parents=True, exist_ok=True)
-    with (folder / "truth.jsonl").open("w", encoding="utf-8") as truth:
-        for index in range(count):
+    names = [f"{index:06d}.jpg" for index in range(count)]
+    if others := {path.name for path in images.iterdir()} - set(names):
+        raise FileExistsError(EEXIST, f"{images} holds other files, such as {min(others)}")
+    (folder / "truth.jsonl").unlink(missing_ok=True)
+    with partial.open("w", encoding="utf-8") as truth:
+        for index, file in enumerate(names):
             rendered = render_scene(sample_scene(seed, index), size)
-            file = f"{index:06d}.jpg"
             rendered.image.save(images / file, quality=92, subsampling=0)
             truth.write(json.dumps(truth_record(file, rendered)) + "\n")
+    partial.replace(folder / "truth.jsonl")
 
 
 def _run_lengths(mask: np.ndarray) -> dict[str, Any]:
