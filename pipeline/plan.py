@@ -27,11 +27,14 @@ def plan_table(config: BuildConfig) -> Table:
 
 
 def capacity_lines(config: BuildConfig) -> list[str]:
-    """CPUs and GPUs that the chain holds, against this machine's CPUs."""
+    """CPUs and GPUs that the chain holds, against this machine's."""
     chain = operators(config.stages)
-    cpus, gpus, here = needed_cpus(chain), needed_gpus(chain), os.cpu_count() or 1
-    verdict = "fits" if cpus <= here and not gpus else "does not fit on this machine alone; give --address"
-    return [f"holds {cpus:g} CPUs and {gpus:g} GPUs; this machine has {here} CPUs: {verdict}"]
+    cpus, gpus = needed_cpus(chain), needed_gpus(chain)
+    cpus_here, gpus_here = os.cpu_count() or 1, _gpus_here()
+    fits = cpus <= cpus_here and gpus <= gpus_here
+    verdict = "fits" if fits else "does not fit on this machine alone; give --address"
+    here = f"{counted(cpus_here, 'CPU')} and {counted(gpus_here, 'GPU')}"
+    return [f"holds {cpus:g} CPUs and {gpus:g} GPUs; this machine has {here}: {verdict}"]
 
 
 def shard_line(config: BuildConfig, source: str | None, output: Path | None, limit: int | None) -> str:
@@ -54,6 +57,12 @@ def shard_line(config: BuildConfig, source: str | None, output: Path | None, lim
     items, shards = listing.num_rows, shard_count(listing.num_rows, config.shard_size)
     of = f"{counted(shards, 'shard')} of {config.shard_size}"
     return f"{counted(items, 'image')} in {of}: {done} done, {shards - done} to do"
+
+
+def _gpus_here() -> int:
+    """NVIDIA's, by its driver's own list: asking torch would take seconds."""
+    listing = Path("/proc/driver/nvidia/gpus")
+    return len(list(listing.iterdir())) if listing.is_dir() else 0
 
 
 def _models(stage: object) -> Iterator[str]:

@@ -132,7 +132,7 @@ def test_plan_touches_nothing(scenes, tmp_path):
     output = tmp_path / "out"
     run = subjectforge("plan", MINIATURE, "--input", scenes / "images", "--output", output)
     assert run.returncode == 0, run.stderr
-    assert "40 images in 1 shards of 100: 0 done, 1 to do" in run.stdout
+    assert "40 images in 1 shard of 100: 0 done, 1 to do" in run.stdout
     assert not output.exists()
 
 
