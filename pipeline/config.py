@@ -101,7 +101,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise UserError(f"--set {override}: expected KEY=VALUE, for instance stages.detect.box_threshold=0.3")
     *parents, last = key.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
         if not isinstance(values, dict):
             raise UserError(f"--set {override}: '{parent}' holds a value, not keys")
     try:

@@ -52,6 +52,12 @@ def test_overrides_win_over_the_file_and_may_go_deep(tmp_path):
     assert config.stages["nouns"].stop_nouns == ("snow", "sky")
 
 
+def test_an_override_goes_below_a_null(tmp_path):
+    config = config_of(tmp_path, "stages: {detect: {resources: null}}", "stages.detect.resources.workers=2")
+    assert config.stages["detect"].resources.workers == 2
+    assert config_of(tmp_path, "stages: {detect: {resources: null}}").stages["detect"].resources is None
+
+
 def test_an_optional_backend_is_none_until_it_is_named(tmp_path):
     assert config_of(tmp_path, "").stages["score"].similarity is None
     named = config_of(tmp_path, "stages: {score: {similarity: {name: clip, dtype: bfloat16}}}")
