@@ -51,9 +51,7 @@ class MemoryWatch:
     def __str__(self) -> str:
         """In MiB: the peak, and medians round the middle of the run and when four fifths of it are over."""
         middle, late = self._level(0.4, 0.6), self._level(0.7, 0.9)
-        return (
-            f"peak {max(self.sums) / 2**20:.0f} MiB; mid-run {middle:.0f} MiB, late in it {late:.0f} MiB"
-        )
+        return f"peak {max(self.sums) / 2**20:.0f} MiB; mid-run {middle:.0f} MiB, late in it {late:.0f} MiB"
 
     def _level(self, start: float, end: float) -> float:
         count = len(self.sums)

@@ -34,7 +34,8 @@ RowsFunction = Callable[[list[Row]], Sequence[Outcome]]
 def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int = 1) -> TableFunction:
     """Lift `work` to tables.
 
-    Rows that are not `ok` pass untouched, with nulls in the new columns. If `work` raises on a batch,
+    Rows that are not `ok` pass untouched, with nulls in the new columns; a column that is there already keeps
+    its value in every row that `work` has nothing to say of. If `work` raises on a batch,
     the batch is halved until the culprit stands alone; it becomes an `error` row with the message.
 
     Args:
@@ -85,7 +86,10 @@ def _merged(table: pa.Table, stage: Stage, name: str, outcomes: dict[int, Outcom
     for column, values in ledger.items():
         table = _with(table, table.schema.field(column), values)
     for field in stage.outputs:
-        table = _with(table, field, [row.get(field.name) for row in columns])
+        there = field.name in table.column_names
+        before = table[field.name].to_pylist() if there else [None] * table.num_rows
+        values = [row.get(field.name, old) for row, old in zip(columns, before, strict=True)]
+        table = _with(table, field, values)
     return table.drop_columns([column for column in stage.drops if column in table.column_names])
 
 

@@ -2,20 +2,33 @@
 """The README does what it says."""
 
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.pipeline.runs import ROOT, subjectforge
+from tests.pipeline.runs import ROOT, build, subjectforge
 
 TEXT = (ROOT / "README.md").read_text()
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "models/miniature/README.md")]
 
 
-def test_the_reading_example_runs_on_a_built_dataset(built, tmp_path):
+@pytest.fixture
+def with_rejects(scenes, tmp_path):
+    """A dataset of some scenes and a picture that is none: its columns have gaps."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(4):
+        shutil.copy(scenes / "images" / f"{number:06d}.jpg", pictures)
+    (pictures / "broken.jpg").write_bytes(b"no picture")
+    build(pictures, tmp_path / "dataset", "--executor", "local")
+    return tmp_path / "dataset"
+
+
+def test_the_reading_example_runs_on_a_built_dataset(with_rejects, tmp_path):
     (example, *_) = (code for code in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if "OUT" in code)
-    (tmp_path / "OUT").symlink_to(built)
+    (tmp_path / "OUT").symlink_to(with_rejects)
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", example], cwd=tmp_path, capture_output=True, text=True
     )

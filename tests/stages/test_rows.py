@@ -64,6 +64,13 @@ def test_every_row_comes_out_once_in_order_with_the_right_fate(pairs):
             assert (row["status"], row["half"]) == ("ok", number // 2)
 
 
+def test_a_column_that_was_there_keeps_what_is_not_worked_on():
+    table = table_of([2, -1, 3, 8], ["ok", "ok", "ok", "rejected"])
+    table = table.append_column("half", pa.array([11, 12, 13, 14], pa.int64()))
+    out = Halve().setup()(table).to_pylist()
+    assert [row["half"] for row in out] == [1, 12, 0, 14]
+
+
 def test_a_bad_row_does_not_take_its_batch_with_it():
     out = Halve().setup()(table_of([2, -1, 4, 6], ["ok"] * 4)).to_pylist()
     assert [row["half"] for row in out] == [1, None, 2, 3]
