@@ -13,8 +13,10 @@ MINIATURE = Path(__file__).parents[2] / "configs" / "build" / "miniature.yaml"
 
 
 @pytest.fixture
-def chain():
-    return operators(load_config(MINIATURE).stages)
+def chain(tmp_path):
+    """What the defaults make of the stages."""
+    (tmp_path / "empty.yaml").touch()
+    return operators(load_config(tmp_path / "empty.yaml").stages)
 
 
 def test_a_stage_without_workers_of_its_own_joins_the_one_before(chain):
@@ -26,8 +28,11 @@ def test_a_stage_without_workers_of_its_own_joins_the_one_before(chain):
     ]
 
 
-def test_the_miniature_fits_on_two_cpus(chain):
-    check_capacity(chain, cpus=2, gpus=0, where="a laptop")
+def test_the_miniature_is_two_heavy_workers_and_fits_on_two_cpus():
+    miniature = operators(load_config(MINIATURE).stages)
+    names = ["read+filter_image", "caption+nouns+detect+select", "segment+score+write"]
+    assert [operator.name for operator in miniature] == names
+    check_capacity(miniature, cpus=2, gpus=0, where="a laptop")
 
 
 def test_what_could_only_hang_is_refused_with_the_sum(chain):
