@@ -15,6 +15,8 @@ from pipeline.wording import counted
 
 _WrongUsage: Any = typer.BadParameter.__bases__[0]
 """`UsageError` of the click that typer brings."""
+_STOPPED = 130
+"""What shells and typer make of a Ctrl-C."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -147,7 +149,10 @@ def main() -> None:
     """Run the command; a user's mistake is one line and exit code 2."""
     try:
         check_packages()
-        sys.exit(app(standalone_mode=False))
+        code = _run()
+        if code == _STOPPED:
+            print("subjectforge: stopped; the same command again goes on", file=sys.stderr)
+        sys.exit(code)
     except UserError as error:
         message = str(error)
     except _WrongUsage as error:
@@ -155,11 +160,15 @@ def main() -> None:
         if not message or type(error).__name__ == "NoArgsIsHelpError":
             error.show()
             sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        print("subjectforge: stopped", file=sys.stderr)
-        sys.exit(130)
     print(f"subjectforge: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def _run() -> int:
+    try:
+        return app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return _STOPPED
 
 
 if __name__ == "__main__":

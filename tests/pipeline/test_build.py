@@ -3,12 +3,17 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from subprocess import PIPE
 
 import pandas as pd
 import pytest
 
 from pipeline.score_miniature import score_dataset
-from tests.pipeline.runs import MINIATURE, build, digests, one_line, subjectforge
+from tests.pipeline.runs import MINIATURE, ROOT, build, digests, one_line, subjectforge
 
 
 def rows_of(dataset):
@@ -74,6 +79,23 @@ def test_a_build_that_stopped_goes_on_to_the_same_bytes(scenes, built, tmp_path)
         (dataset / "data" / "train" / name).unlink()
     run = build(scenes / "images", dataset, "--set", "shard_size=10", "--executor", "local")
     assert "2 done, 2 to do" in run.stdout
+    assert digests(dataset) == digests(built)
+
+
+def test_a_build_that_is_interrupted_says_so_and_goes_on_to_the_same_bytes(scenes, built, tmp_path):
+    dataset = tmp_path / "dataset"
+    options = ["--set", "shard_size=10", "--executor", "local"]
+    command = [sys.executable, "-m", "pipeline", "build", MINIATURE, "--input", scenes / "images"]
+    first = dataset / "data" / "train" / "00000_stats.json"
+    with subprocess.Popen([*command, "--output", dataset, *options], cwd=ROOT, stderr=PIPE, text=True) as run:
+        while not first.exists() and run.poll() is None:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        said = run.communicate()[1]
+    assert run.returncode == 130, said
+    assert said.splitlines()[-1] == "subjectforge: stopped; the same command again goes on"
+    assert "Traceback" not in said
+    build(scenes / "images", dataset, *options)
     assert digests(dataset) == digests(built)
 
 
