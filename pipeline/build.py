@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.job import Job
-from pipeline.manifest import withdraw
 from pipeline.progress import watched
 from pipeline.run_local import run_local
 from pipeline.run_ray import RayOptions, run_ray
@@ -40,20 +38,14 @@ def execute(job: Job, executor: Executor, ray: RayOptions) -> Outcome:
     """Run the missing shards.
 
     Raises:
-        UserError: if the cluster is too small, or weights cannot be loaded. An output folder that was not
-            this build's before is free again then.
+        UserError: if the cluster is too small, or weights cannot be loaded.
     """
     started = time.monotonic()
-    try:
-        images = sum(
-            row["rows"]
-            for table in watched(_receipts(job, executor, ray), len(job.todo))
-            for row in table.to_pylist()
-        )
-    except UserError:
-        if not job.begun:
-            withdraw(job.root)
-        raise
+    images = sum(
+        row["rows"]
+        for table in watched(_receipts(job, executor, ray), len(job.todo))
+        for row in table.to_pylist()
+    )
     return Outcome(len(job.todo), images, time.monotonic() - started)
 
 

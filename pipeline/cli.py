@@ -51,6 +51,8 @@ def build(
 
     job = prepare(load_config(config, overrides or ()), source, output, limit)
     print(job.line())
+    if job.damaged:
+        print(f"{counted(job.damaged, 'damaged shard')} to be built anew")
     if job.ignored:
         print(f"{counted(job.ignored, 'other file')} ignored")
     page = (output / "report.html").resolve()
@@ -102,6 +104,8 @@ def verify(
     for problem in result.problems:
         print(problem)
     print(result.line())
+    if any(problem.shard for problem in result.problems):
+        print("to mend a shard, delete its _stats.json and run the build again")
     raise typer.Exit(1 if result.problems else 0)
 
 

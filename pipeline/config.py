@@ -99,6 +99,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator:
         raise UserError(f"--set {override}: expected KEY=VALUE, for instance stages.detect.box_threshold=0.3")
+    if not all(key.split(".")):
+        raise UserError(f"--set {override}: a part of the key is empty")
     *parents, last = key.split(".")
     for parent in parents:
         if values.get(parent) is None:

@@ -27,6 +27,8 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{path}: expected keys and values, got {values!r}")
+    if not dataclasses.is_dataclass(cls):
+        raise UserError(f"{path}: {cls.__module__}:{cls.__qualname__} is no dataclass; make it a frozen one")
     hints = get_type_hints(cls, include_extras=True)
     known = settable(cls)
     for key in values:

@@ -8,15 +8,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.config import BuildConfig
-from pipeline.dataset.layout import committed_shards, source_path
+from pipeline.dataset.layout import committed_shards, is_whole, source_path
 from pipeline.errors import UserError
-from pipeline.manifest import check_claim, claim, identity_of
+from pipeline.manifest import claim, identity_of
 from pipeline.operators import Operator, operators
 from pipeline.shard_reader import ShardReader
 from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.shards import holds_listing, listing_digest, shard_count, write_listing
 from pipeline.wording import counted
 from stages.shard.commit import rewrite
+from stages.shard.files import ShardFiles
 from stages.write import Write
 
 
@@ -34,8 +35,8 @@ class Job:
     items: int
     ignored: int
     """Files of the input that are nothing the source can use."""
-    begun: bool
-    """Whether the output folder was this build's before."""
+    damaged: int
+    """Committed shards whose files were not as they should be; they are to do."""
 
     def line(self) -> str:
         """What is done and to do, for people."""
@@ -51,7 +52,6 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     """
     origin, listing = listed(config, source, output, limit)
     identity = identity_of(config, listing_digest(listing))
-    begun = check_claim(output, identity)
     place = source_path(output)
     mark = claim(output, identity, {"created": _now(), "input": source, "items": listing.num_rows})
     if not holds_listing(place, listing, config.shard_size):
@@ -59,7 +59,7 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     stages = dict(config.stages)
     stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]
     shards = shard_count(listing.num_rows, config.shard_size)
-    done = {shard.number for shard in committed_shards(output, split_of(config))}
+    done, damaged = _sorted_out(committed_shards(output, split_of(config)))
     return Job(
         root=output,
         split=split_of(config),
@@ -70,7 +70,7 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
         todo=[shard for shard in range(shards) if shard not in done],
         items=listing.num_rows,
         ignored=other_files(listing),
-        begun=begun,
+        damaged=damaged,
     )
 
 
@@ -88,6 +88,14 @@ def listed(
         raise UserError(f"--output {output} lies inside --input {source}: its files would be input; move it")
     listing = origin.listing()
     return origin, listing if limit is None else listing.slice(0, limit)
+
+
+def _sorted_out(committed: list[ShardFiles]) -> tuple[set[int], int]:
+    """The numbers of whole shards, and how many were not: those lose their mark, and are to be built."""
+    whole = [shard for shard in committed if is_whole(shard)]
+    for shard in set(committed) - set(whole):
+        shard.stats.unlink()
+    return {shard.number for shard in whole}, len(committed) - len(whole)
 
 
 def split_of(config: BuildConfig) -> str:

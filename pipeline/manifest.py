@@ -6,7 +6,6 @@ Fields that only say where and how fast the work runs (`resources`) are not part
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -67,32 +66,24 @@ def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> 
 def check_claim(root: Path, identity: Mapping[str, Any]) -> bool:
     """Whether `root` is already this run's output folder; False if it can become it.
 
+    A folder in which no shard is committed is nobody's yet.
+
     Raises:
         UserError: if the folder holds another run's dataset (with what differs), or something else.
     """
     path = root / "_meta" / "manifest.json"
     try:
-        if path.exists():
+        if path.exists() and any((root / "data").glob("*/*_stats.json")):
             _refuse_if_changed(root, json.loads(path.read_bytes())["identity"], identity)
             return True
-        # A claim that was cut off leaves `_meta` without a manifest.
-        if root.exists() and any(found.name != "_meta" for found in root.iterdir()):
+        ours = {"_meta", "data"} if path.exists() else {"_meta"}
+        if root.exists() and any(found.name not in ours for found in root.iterdir()):
             raise UserError(f"{root} is not empty and holds no dataset; give another --output")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it, or give another --output") from error
     except OSError as error:
         raise UserError(f"{root} cannot be an output folder: {error.strerror or error}") from error
     return False
-
-
-def withdraw(root: Path) -> None:
-    """Undo a claim unless a shard was begun: what could not run may be asked for otherwise."""
-    if (root / "data").exists():
-        return
-    for name in ("manifest.json", "config.yaml", "source.parquet"):
-        (root / "_meta" / name).unlink(missing_ok=True)
-    with suppress(OSError):
-        (root / "_meta").rmdir()
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

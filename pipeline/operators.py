@@ -6,15 +6,17 @@ So a light stage (nouns, select, score) costs no process and no copy of the imag
 """
 
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from models.backends.protocols import BackendError
 from pipeline.errors import UserError
 from stages.backend import backends_of
-from stages.base import Resources, Stage
-from stages.columns import SECONDS
+from stages.base import Resources, Stage, TableFunction
+from stages.columns import OK, SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +36,42 @@ class Worker:
     """Runs an operator's stages on tables; building one loads the models."""
 
     def __init__(self, operator: Operator) -> None:
-        self._functions = [(name, stage.setup()) for name, stage in operator.stages]
+        self._functions = [(name, _started(name, stage)) for name, stage in operator.stages]
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """The table after all stages, with a column of seconds a row for each but the last of a shard."""
+        """The table after all stages, with a column for each but a shard's last: its seconds, in every row
+        that it worked on.
+
+        Raises:
+            StageError: if a stage loses rows.
+        """
         for name, function in self._functions:
             started = time.perf_counter()
-            rows = table.num_rows
+            keys, alive = table["key"], [status == OK for status in table["status"].to_pylist()]
             table = function(table)
-            if "key" in table.column_names:
-                share = (time.perf_counter() - started) / max(rows, 1)
-                table = table.append_column(SECONDS + name, pa.array([share] * rows, pa.float64()))
+            if "key" not in table.column_names:
+                return table
+            if not table["key"].equals(keys):
+                raise StageError(f"stage '{name}' does not return the rows that it was given, in their order")
+            share = (time.perf_counter() - started) / max(sum(alive), 1)
+            seconds = pa.array([share if worked else None for worked in alive], pa.float64())
+            table = table.append_column(SECONDS + name, seconds)
         return table
+
+
+class StageError(Exception):
+    """A stage does not do what a stage has to: one line that says which and what."""
+
+
+def _started(name: str, stage: Stage) -> TableFunction:
+    try:
+        return stage.setup()
+    except BackendError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StageError(f"stage '{name}' cannot start: {what} ({place.filename}:{place.lineno})") from error
 
 
 def operators(stages: Mapping[str, Stage]) -> list[Operator]:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from pipeline.ticker import Ticker
+from pipeline.wording import counted
 
 EVERY = 30.0
 """Seconds from one line to the next."""
@@ -81,7 +82,7 @@ def _rates(total: Counter[str], seconds: float) -> str:
     rate = total["rows"] / max(seconds, 1e-9)
     share = {name: 100 * total[name] / max(total["rows"], 1) for name in ("samples", "rejected", "errors")}
     return (
-        f"{total['rows']} images · {rate:.1f} img/s · ok {share['samples']:.0f} % · "
+        f"{counted(total['rows'], 'image')} · {rate:.1f} img/s · ok {share['samples']:.0f} % · "
         f"rejected {share['rejected']:.0f} % · errors {share['errors']:.1f} %"
     )
 

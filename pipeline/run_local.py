@@ -7,22 +7,24 @@ import pyarrow as pa
 
 from models.backends.protocols import BackendError
 from pipeline.errors import UserError
-from pipeline.operators import Operator, Worker
+from pipeline.operators import Operator, StageError, Worker
 from pipeline.shard_reader import ShardReader
+from stages.backend import check_weights
 
 
 def run_local(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Iterator[pa.Table]:
     """Yield each shard's receipt as it is committed.
 
     Raises:
-        UserError: if a backend cannot be had.
+        UserError: if a backend cannot be had, or a stage does not do what it has to.
     """
     try:
+        check_weights(stage for operator in chain for _, stage in operator.stages)
         workers = [Worker(operator) for operator in chain] if shards else []
-    except BackendError as error:
+        for shard in shards:
+            table = read(shard)
+            for worker in workers:
+                table = worker(table)
+            yield table
+    except (BackendError, StageError) as error:
         raise UserError(str(error)) from error
-    for shard in shards:
-        table = read(shard)
-        for worker in workers:
-            table = worker(table)
-        yield table

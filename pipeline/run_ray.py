@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from models.backends.protocols import BackendError, MissingDevice, MissingWeights
 from pipeline.errors import UserError
-from pipeline.operators import Operator, Worker, check_capacity, check_devices
+from pipeline.operators import Operator, StageError, Worker, check_capacity, check_devices
 from pipeline.shard_reader import ShardReader
 from stages.backend import check_weights
 
@@ -46,7 +46,8 @@ def run_ray(
     """Yield each shard's receipt as it is committed, in any order.
 
     Raises:
-        UserError: if the cluster cannot be reached or is too small, or if a backend cannot be had.
+        UserError: if the cluster cannot be reached or is too small, if a backend cannot be had, or if a
+            stage does not do what it has to.
     """
     if not shards:
         return
@@ -65,7 +66,8 @@ def run_ray(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
     except RayError as error:
-        missing = re.search(rf"(?:{MissingWeights.__name__}|{MissingDevice.__name__}): (.+)", str(error))
+        named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError))
+        missing = re.search(rf"(?:{named}): (.+)", str(error))
         if missing is None:
             raise
         raise UserError(missing[1]) from error
@@ -162,10 +164,10 @@ class YieldingWorker(Worker):
 
     def __init__(self, operator: Operator, after: int) -> None:
         self._niceness = min(_NICER_BY * after, 19)
-        self._failure: BackendError | None = None
+        self._failure: BackendError | StageError | None = None
         try:
             super().__init__(operator)
-        except BackendError as error:
+        except (BackendError, StageError) as error:
             # An actor that cannot start leaves pages of traces; a task's exception arrives alone.
             self._failure = error
 

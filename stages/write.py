@@ -96,7 +96,13 @@ def _shard_number(keys: list[str]) -> int:
 def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> None:
     names = [name for name in table.column_names if name.startswith(SECONDS)]
     seconds = {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
-    log = {"rows": table.num_rows, "seconds": {**seconds, "write": own}}
+    worked = {name: table.num_rows - table[name].null_count for name in names}
+    images = {name.removeprefix(SECONDS): count for name, count in worked.items()}
+    log = {
+        "rows": table.num_rows,
+        "images": {**images, "write": table.num_rows},
+        "seconds": {**seconds, "write": own},
+    }
     path = root / "_meta" / "timings" / f"{files.stem}.json"
     replace(path, json.dumps(log).encode())
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-Count = Annotated[int, Ge(1)]
+Count = Annotated[int, Interval(ge=1, le=2**31 - 1)]
 """1 or more."""
 Tally = Annotated[int, Ge(0)]
 """0 or more."""

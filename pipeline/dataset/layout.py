@@ -5,6 +5,7 @@ The truth about what is done is the listing of a split's folder: a shard whose s
 committed, any other is not.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def committed_shards(root: Path, split: str = "train") -> list[ShardFiles]:
     folder = split_folder(root, split)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(ShardFiles(folder, int(match[1])) for match in map(_STATS.fullmatch, names) if match)
+
+
+def is_whole(shard: ShardFiles) -> bool:
+    """Whether a committed shard's files are there with the sizes that its stats state; reads no contents."""
+    try:
+        files = json.loads(shard.stats.read_bytes())["files"]
+        return all(
+            path.stat().st_size == files[kind]["bytes"]
+            for kind, path in (("tar", shard.tar), ("parquet", shard.parquet))
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def all_shards(root: Path) -> list[ShardFiles]:

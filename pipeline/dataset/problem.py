@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.wording import counted
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -72,8 +74,8 @@ class Verification:
     def line(self) -> str:
         """The counts, and whether all is well, in one line."""
         n = self.counts
-        verdict = f"{len(self.problems)} problems" if self.problems else "all of it as it should be"
-        return (
-            f"{n.shards} shards, {n.rows} rows: {n.samples} samples with {n.instances} instances, "
-            f"{n.rejected} rejected, {n.errors} errors; {n.bytes / 1e6:.1f} MB, {verdict}"
-        )
+        verdict = counted(len(self.problems), "problem") if self.problems else "all of it as it should be"
+        found = f"{counted(n.samples, 'sample')} with {counted(n.instances, 'instance')}"
+        lost = f"{n.rejected} rejected, {counted(n.errors, 'error')}"
+        held = f"{counted(n.shards, 'shard')}, {counted(n.rows, 'row')}: {found}, {lost}"
+        return f"{held}; {n.bytes / 1e6:.1f} MB, {verdict}"

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import all_shards, index_path, source_path, split_folders
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
-from pipeline.dataset.verify_meta import check_index, check_list, check_manifest
+from pipeline.dataset.verify_meta import check_list, check_manifest, read_index
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
 
 Progress = Callable[[int, int], None]
-_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Path, int]]
+_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Path, int] | None]
 
 
 def verify(
@@ -41,8 +41,11 @@ def verify(
     """
     shards = all_shards(root)
     source, problems = _open_source(root)
+    groups, unreadable = read_index(root)
+    problems += [*_check_listed(source, shards), *unreadable]
     counts, listings, extras = Counts(), [], {}
-    jobs = _jobs(root, shards, source, deep)
+    indexed = [None if groups is None else (index_path(root), groups.get(f.number, -1)) for f in shards]
+    jobs = _jobs(zip(shards, indexed, strict=True), source, deep)
     for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
         problems += report.problems
         counts += report.counts
@@ -50,19 +53,21 @@ def verify(
         extras |= {} if report.extra is None else {report.shard: report.extra}
         if progress is not None:
             progress(done, len(shards))
-    problems += [*_check_alike(extras), *_check_listed(source, shards), *_check_foreign(root, shards)]
-    problems += [*check_manifest(root), *check_list(root, listings), *check_index(root, len(shards))]
+    problems += [*_check_alike(extras), *_check_foreign(root, shards)]
+    problems += [*check_manifest(root), *check_list(root, listings)]
     return Verification(tuple(problems), counts)
 
 
-def _jobs(root: Path, shards: list[ShardFiles], source: pq.ParquetFile | None, deep: bool) -> Iterator[_Job]:
-    for place, files in enumerate(shards):
+def _jobs(
+    shards: Iterable[tuple[ShardFiles, tuple[Path, int] | None]], source: pq.ParquetFile | None, deep: bool
+) -> Iterator[_Job]:
+    for files, indexed in shards:
         keys = None
         if source is not None:
             known = files.number < source.num_row_groups
             group = source.read_row_group(files.number, columns=["source_key"]) if known else None
             keys = group["source_key"].to_pylist() if group is not None else []
-        yield files, keys, deep, (index_path(root), place)
+        yield files, keys, deep, indexed
 
 
 def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:

@@ -13,7 +13,7 @@ import yaml
 from pipeline.config import fingerprint
 from pipeline.dataset.layout import index_path, meta_folder, shards_path
 from pipeline.dataset.problem import Problem
-from stages.shard.files import ShardFiles
+from stages.shard.files import ShardFiles, place_of
 
 
 def check_manifest(root: Path) -> Iterator[Problem]:
@@ -64,34 +64,35 @@ def check_list(root: Path, listings: list[dict[str, Any]]) -> Iterator[Problem]:
             yield Problem("", f"{path.relative_to(root)} and the shard do not agree on {url}")
 
 
-def check_index(root: Path, shards: int) -> Iterator[Problem]:
-    """Whether `index.parquet` is there, one row group a shard."""
+def read_index(root: Path) -> tuple[dict[int, int] | None, list[Problem]]:
+    """Which row group of `index.parquet` is each shard's, by the keys in it; None if it cannot be read."""
     path = index_path(root)
     try:
-        groups = pq.read_metadata(path).num_row_groups
+        with pq.ParquetFile(path) as index:
+            groups = range(index.num_row_groups)
+            keys = [index.read_row_group(group, columns=["key"])["key"][0].as_py() for group in groups]
+        return {place_of(key)[0]: group for group, key in enumerate(keys)}, []
     except FileNotFoundError:
-        yield Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")
-    except (OSError, pa.ArrowException) as error:
-        yield Problem("", f"{path.relative_to(root)} is unreadable: {error}")
-    else:
-        if groups != shards:
-            yield Problem("", f"{path.relative_to(root)} has the rows of {groups} shards; there are {shards}")
+        return None, [Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")]
+    except (OSError, ValueError, IndexError, KeyError, TypeError, pa.ArrowException) as error:
+        return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
 
 
-def check_indexed(files: ShardFiles, index: Path, place: int) -> Iterator[str]:
+def check_indexed(files: ShardFiles, index: Path, group: int) -> Iterator[str]:
     """Whether a shard's rows are in the index as they are in its parquet, less what the index leaves out.
 
     Args:
         files: the shard's.
         index: the file with all shards' rows.
-        place: which of its row groups is the shard's.
+        group: which of its row groups is the shard's; -1 if none is.
     """
+    if group < 0:
+        yield f"its rows are not in {index.name}"
+        return
     try:
         with pq.ParquetFile(index) as all_rows, pq.ParquetFile(files.parquet) as own:
-            if place >= all_rows.num_row_groups:
-                return
             columns = [all_rows.schema.column(number).path for number in range(len(all_rows.schema))]
-            if not all_rows.read_row_group(place).equals(own.read(columns=columns)):
+            if not all_rows.read_row_group(group).equals(own.read(columns=columns)):
                 yield f"the rows in {index.name} are not those of {files.parquet.name}"
     except FileNotFoundError:
         return

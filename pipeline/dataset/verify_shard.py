@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 def check_shard(
-    files: ShardFiles, source_keys: Sequence[str] | None, deep: bool, index: tuple[Path, int]
+    files: ShardFiles, source_keys: Sequence[str] | None, deep: bool, index: tuple[Path, int] | None
 ) -> ShardReport:
     """Check a committed shard.
 
@@ -32,7 +32,8 @@ def check_shard(
         files: the shard's.
         source_keys: what it was to hold, in order; None if that is not known.
         deep: decode every JPEG fully; a tar with a wrong hash always gets this.
-        index: the parquet with all shards' rows, and which of its row groups is this shard's.
+        index: the parquet with all shards' rows, and which of its row groups is this shard's (-1: none); None
+            if it cannot be read.
     """
     shard = f"{files.folder.name}/{files.stem}"
     try:
@@ -44,7 +45,11 @@ def check_shard(
 
 
 def _check(
-    shard: str, files: ShardFiles, source_keys: Sequence[str] | None, deep: bool, index: tuple[Path, int]
+    shard: str,
+    files: ShardFiles,
+    source_keys: Sequence[str] | None,
+    deep: bool,
+    index: tuple[Path, int] | None,
 ) -> ShardReport:
     try:
         stats = read_stats(files.stats)
@@ -62,7 +67,7 @@ def _check(
     if rows is not None:
         problems += [Problem(shard, what) for what in check_counts(stats, files.number, rows)]
         problems += _check_rows(shard, files, rows, source_keys)
-        problems += [Problem(shard, what) for what in check_indexed(files, *index)]
+        problems += [Problem(shard, what) for what in (check_indexed(files, *index) if index else ())]
     if files.tar.is_file():
         problems += check_tar(shard, files, rows, told, deep or bool(bad_tar))
     counts = _counts(files, rows or [])

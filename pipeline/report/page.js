@@ -79,9 +79,12 @@ function drawSpeed() {
   byId("speed-section").hidden = data.seconds.length === 0;
   const total = data.seconds.reduce((sum, [, seconds]) => sum + seconds, 0);
   byId("speed-note").textContent = `Measured inside the workers on ${whole(data.timed_images)} images; speeds are those of one worker.`;
-  const row = ([stage, seconds]) => el("tr", {}, el("td", {}, stage), el("td", {}, seconds ? short(data.timed_images / seconds, 1) : "–"),
-    el("td", {}, data.timed_images ? short((1000 * seconds) / data.timed_images, 1) : "–"), el("td", {}, short(seconds, 1)),
-    el("td", { class: "share" }, track([["", total ? seconds / total : 0]])), el("td", {}, percent(seconds, total)));
+  const row = ([stage, seconds]) => {
+    const images = data.worked_images[stage] ?? data.timed_images;
+    return el("tr", {}, el("td", {}, stage), el("td", {}, seconds ? short(images / seconds, 1) : "–"),
+      el("td", {}, images ? short((1000 * seconds) / images, 1) : "–"), el("td", {}, short(seconds, 1)),
+      el("td", { class: "share" }, track([["", total ? seconds / total : 0]])), el("td", {}, percent(seconds, total)));
+  };
   const titles = ["Stage", "Images/s", "ms an image", "Worker seconds", "Share of the work", ""];
   byId("speed").append(el("thead", {}, el("tr", {}, ...titles.map(title => el("th", {}, title)))),
     el("tbody", {}, ...data.seconds.map(row), ...(data.seconds.length > 1 ? [row(["all stages", total])] : [])));

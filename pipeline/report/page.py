@@ -38,6 +38,7 @@ def payload(record: Record, totals: Totals, shards: int, cards: list[Card]) -> d
         },
         "funnel": _funnel(stages, totals.lost, totals.status.total()),
         "timed_images": record.rows,
+        "worked_images": record.images,
         "seconds": [[stage, round(record.seconds[stage], 4)] for stage in stages if stage in record.seconds],
         "histograms": {name: histogram.as_json() for name, histogram in totals.histograms.items()},
         "labels": sorted(totals.labels.items(), key=lambda item: (-item[1], item[0]))[:_LABELS],

@@ -31,6 +31,8 @@ class Record:
     """The stages in the order in which they ran, if that is known."""
     rows: int
     """Images of the shards that were timed."""
+    images: dict[str, int]
+    """Images that a stage worked on."""
     seconds: dict[str, float]
     """Seconds of all workers together, by stage."""
 
@@ -45,8 +47,10 @@ def read_record(dataset: Path) -> Record:
     manifest, config = _parse(meta / "manifest.json"), _parse(meta / "config.yaml")
     flat = dict(_flat(config))
     timings = [_parse(path) for path in sorted((meta / "timings").glob("[!.]*.json"))]
+    images: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     for timing in timings:
+        images.update(timing.get("images", {}))
         seconds.update(timing.get("seconds", {}))
     return Record(
         name=dataset.resolve().name,
@@ -55,6 +59,7 @@ def read_record(dataset: Path) -> Record:
         changed=_changed(config, flat),
         chain=list(config.get("chain") or []),
         rows=sum(timing.get("rows", 0) for timing in timings),
+        images=dict(images),
         seconds=dict(seconds),
     )
 

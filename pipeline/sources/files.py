@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from pipeline.errors import UserError
 from pipeline.sources.location import Location
+from pipeline.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def files(place: Location, suffixes: tuple[str, ...]) -> tuple[list[File], int]:
     found = {file.path for file in everything}
     missing = [name for name in place.wanted() if "*" not in name and name not in found]
     if missing:
-        raise UserError(f"input {place.uri!r}: {len(missing)} files are missing, the first is {missing[0]!r}")
+        count = counted(len(missing), "missing file")
+        raise UserError(f"input {place.uri!r}: {count}, the first is {missing[0]!r}; correct the pattern")
     chosen = [file for file in everything if file.path.lower().endswith(suffixes)]
     return chosen, len(everything) - len(chosen)
 

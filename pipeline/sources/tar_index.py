@@ -4,9 +4,9 @@
 import io
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pipeline.sources.base import Member, printable
+from pipeline.sources.base import IMAGE_EXTENSIONS, Member, printable
 
 
 @dataclass
@@ -21,6 +21,9 @@ class TarIndex:
 def index_tar(file: io.IOBase, size: int) -> TarIndex:
     """Group the members of a tar by name up to the first dot, as webdataset does, consecutive or not.
 
+    Where this leaves a sample without a picture although it has some under longer names (`a.v1.jpg`,
+    `a.v2.jpg`), the names were not made for that rule: such members go by name up to the last dot.
+
     Args:
         file: seekable and readable, at its beginning.
         size: of the file, in bytes.
@@ -31,8 +34,21 @@ def index_tar(file: io.IOBase, size: int) -> TarIndex:
             groups.add(name, member)
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         index.broken = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    index.samples = [(key, tuple(members.values())) for key, members in groups.samples]
+    split = (part for key, members in groups.samples for part in _by_last_dot(key, members))
+    index.samples = [(key, tuple(members.values())) for key, members in split]
     return index
+
+
+def _by_last_dot(key: str, members: dict[str, Member]) -> Iterator[tuple[str, dict[str, Member]]]:
+    dotted = [ext for ext in members if "." in ext and ext.rpartition(".")[2] in IMAGE_EXTENSIONS]
+    if not dotted or any(ext in IMAGE_EXTENSIONS for ext in members):
+        yield key, members
+        return
+    groups = _Groups()
+    for ext, member in members.items():
+        middle, dot, last = ext.rpartition(".")
+        groups.put(key + "." * bool(dot) + middle, replace(member, ext=last))
+    yield from groups.samples
 
 
 class _Groups:
@@ -44,7 +60,9 @@ class _Groups:
 
     def add(self, name: str, member: Member) -> None:
         folder, slash, base = name.rpartition("/")
-        key = folder + slash + base.partition(".")[0]
+        self.put(folder + slash + base.partition(".")[0], member)
+
+    def put(self, key: str, member: Member) -> None:
         if member.ext in self._latest.get(key, {member.ext: None}):
             self._latest[key] = {}
             self.samples.append((key, self._latest[key]))

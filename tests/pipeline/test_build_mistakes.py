@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.pipeline.runs import MINIATURE, build, one_line, subjectforge
+from tests.pipeline.runs import MINIATURE, build, digests, one_line, subjectforge
 
 LOCAL = ("--executor", "local")
 WRONG_WEIGHTS = ("--set", "stages.segment.segmenter.model=miniature:detector")
@@ -62,7 +62,7 @@ def test_what_cannot_run_leaves_the_folder_free(scenes, tmp_path, executor):
     line = mistake(*arguments, "--executor", executor, *WRONG_WEIGHTS)
     assert "miniature:detector" in line
     assert "SamModel" in line
-    assert not any(output.iterdir())
+    build(scenes / "images", output, "--limit", 1, *LOCAL)
 
 
 def test_a_gpu_for_workers_that_hold_none(scenes, tmp_path):
@@ -95,6 +95,31 @@ def test_what_follows_from_the_shards_comes_back(scenes, built, tmp_path, lost):
     assert "nothing to do" in run.stdout
     assert "restored" in run.stdout
     assert (dataset / lost).read_bytes() == (built / lost).read_bytes()
+
+
+def test_a_build_that_was_stopped_before_its_first_shard_holds_nothing(scenes, built, tmp_path):
+    dataset = shutil.copytree(built, tmp_path / "dataset")
+    for path in (dataset / "data" / "train").glob("*_stats.json"):
+        path.unlink()
+    for name in ("README.md", "report.html"):
+        (dataset / name).unlink()
+    run = build(scenes / "images", dataset, "--set", "shard_size=20", "--limit", 20, *LOCAL)
+    assert "1 to do" in run.stdout
+
+
+@pytest.mark.parametrize("harm", ["short tar", "no parquet", "no JSON"])
+def test_a_damaged_shard_is_built_anew(scenes, built, tmp_path, harm):
+    dataset = shutil.copytree(built, tmp_path / "dataset")
+    folder = dataset / "data" / "train"
+    if harm == "short tar":
+        (folder / "00001.tar").write_bytes((folder / "00001.tar").read_bytes()[:3000])
+    elif harm == "no parquet":
+        (folder / "00001.parquet").unlink()
+    else:
+        (folder / "00001_stats.json").write_text("garbage")
+    run = build(scenes / "images", dataset, "--set", "shard_size=10", *LOCAL)
+    assert "1 damaged shard to be built anew" in run.stdout
+    assert digests(dataset) == digests(built)
 
 
 def test_a_lost_or_damaged_listing_comes_back(scenes, built, tmp_path):

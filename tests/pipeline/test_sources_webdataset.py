@@ -81,7 +81,7 @@ def test_img2dataset_output_is_kept_whole(tmp_path: Path) -> None:
 
 
 names = st.sampled_from(["a", "b", "x/a", "ü", "k 1"])
-extensions = st.sampled_from(["jpg", "JPG", "png", "json", "txt", "seg.png", "cls"])
+extensions = st.sampled_from(["jpg", "JPG", "png", "json", "txt", "seg.json", "cls"])
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,6 +106,24 @@ def test_samples_are_those_webdataset_sees(
         f"0.tar/{key}" for key, pictures in theirs.items() if pictures
     }
     assert {row["reason"] for row in ours.values()} <= {None, "no_image"}
+
+
+def test_pictures_with_dots_in_their_names_are_pictures_of_their_own(tmp_path: Path) -> None:
+    members = [("img.v1.jpg", b"1"), ("img.v2.JPG", b"2"), ("img.v2.txt", b"two"), ("img.json", b"{}")]
+    members += [("x/a.b.c.png", b"3"), ("x/a.b.c.json", b'{"url": "u"}')]
+    found = rows(write_tar(tmp_path / "0.tar", members))
+    assert {key: (row["source_bytes"], row["alt_text"], row["url"]) for key, row in found.items()} == {
+        "0.tar/img": (None, None, None),
+        "0.tar/img.v1": (b"1", None, None),
+        "0.tar/img.v2": (b"2", "two", None),
+        "0.tar/x/a.b.c": (b"3", None, "u"),
+    }
+    assert found["0.tar/img"]["reason"] == "no_image"
+
+
+def test_a_mask_beside_a_picture_is_no_picture(tmp_path: Path) -> None:
+    found = rows(write_tar(tmp_path / "0.tar", [("a.jpg", b"1"), ("a.seg.png", b"2"), ("a.left.jpg", b"3")]))
+    assert {key: row["source_bytes"] for key, row in found.items()} == {"0.tar/a": b"1"}
 
 
 def test_members_need_not_stand_together(tmp_path: Path) -> None:

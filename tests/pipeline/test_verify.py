@@ -220,8 +220,17 @@ def test_an_index_of_other_rows(dataset: Path) -> None:
     table = table.set_column(table.column_names.index("caption"), table.schema.field("caption"), captions)
     pq.write_table(table, path, row_group_size=7)
     assert len(about(check(dataset), "index.parquet", "are not those of")) == 3
-    pq.write_table(table, path)
-    assert about(check(dataset), "index.parquet has the rows of 1 shards; there are 3")
+    pq.write_table(table.slice(0, 7), path)
+    found = about(check(dataset), "its rows are not in index.parquet")
+    assert [problem.shard for problem in found] == ["train/00001", "train/00002"]
+
+
+def test_a_lost_shard_accuses_no_other(dataset: Path) -> None:
+    for path in (dataset / "data" / "train").glob("00000*"):
+        path.unlink()
+    problems = check(dataset).problems
+    assert problems[0].shard == "train/00000"
+    assert {problem.shard for problem in problems} <= {"train/00000", ""}
 
 
 def test_a_folder_without_a_shard(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def test_committed_shard_is_left_alone(table: pa.Table, tmp_path: Path) -> None:
 def test_seconds_are_kept_beside_the_data(table: pa.Table, written: Path) -> None:
     timing = json.loads((written / "_meta" / "timings" / "00003.json").read_text())
     assert timing["rows"] == 8
+    assert timing["images"] == {"read": 8, "caption": 8, "write": 8}
     assert timing["seconds"]["read"] == 2.0
     assert timing["seconds"]["caption"] == 4.0
     assert set(timing["seconds"]) == {"read", "caption", "write"}
