@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from models.backends.protocols import BackendError, MissingDevice, MissingWeights
+from models.backends.protocols import MissingDevice, MissingWeights
 from pipeline.errors import UserError
-from pipeline.operators import Operator, StageError, Worker, check_capacity, check_devices
+from pipeline.operators import Operator, StageError, check_capacity, check_devices
 from pipeline.shard_reader import ShardReader
+from pipeline.yielding_worker import YieldingWorker
 from stages.backend import check_weights
 
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
 
-_NICER_BY = 5
-"""Steps of Unix priority from one operator to the next."""
+_ATTEMPTS = 4
+"""Workers that one shard may take down with it before the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,27 @@ def run_ray(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
     except RayError as error:
-        named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError))
-        missing = re.search(rf"(?:{named}): (.+)", str(error))
-        if missing is None:
+        line = _line(error)
+        if line is None:
             raise
-        raise UserError(missing[1]) from error
+        raise UserError(line) from error
     finally:
         ray.shutdown()
+
+
+def _line(error: Exception) -> str | None:
+    """What a person can do about an error from the cluster; None if it is not one of those."""
+    from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
+
+    named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError))
+    if told := re.search(rf"(?:{named}): (.+)", str(error)):
+        return told[1]
+    if isinstance(error, OutOfMemoryError | RayActorError | WorkerCrashedError):
+        return (
+            f"{_ATTEMPTS} workers died over one shard (out of memory, or a crash in native code); lower the "
+            "stages' batch_size, or look for it with --executor local; finished shards are kept"
+        )
+    return None
 
 
 def _connect(options: RayOptions) -> None:
@@ -130,6 +146,8 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
     context.target_max_block_size = None
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # It has no other name for `max_task_retries` yet, and does without it from 2.64 on (see pyproject.toml).
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     first, *rest = chain
     last = len(rest)
     stream = ray.data.read_datasource(
@@ -152,32 +170,11 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
             compute=ray.data.ActorPoolStrategy(
                 size=operator.resources.workers, max_tasks_in_flight_per_actor=2
             ),
+            # Lost workers are replaced as often as it takes, but no shard may kill them without end.
+            max_restarts=-1,
+            max_task_retries=_ATTEMPTS - 1,
         )
     return stream
-
-
-class YieldingWorker(Worker):
-    """A worker that gives way to those further down the chain, so that what is begun is finished first.
-
-    Where processes outnumber cores, the slowest operator would otherwise wait for others to fill its queue.
-    """
-
-    def __init__(self, operator: Operator, after: int) -> None:
-        self._niceness = min(_NICER_BY * after, 19)
-        self._failure: BackendError | StageError | None = None
-        try:
-            super().__init__(operator)
-        except (BackendError, StageError) as error:
-            # An actor that cannot start leaves pages of traces; a task's exception arrives alone.
-            self._failure = error
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """See `Worker.__call__`."""
-        if self._failure is not None:
-            raise self._failure
-        # Priorities belong to threads, and Ray does not promise that it stays with one.
-        os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
-        return super().__call__(table)
 
 
 def _datasource(read: ShardReader, first: Operator, after: int, shards: Sequence[int]) -> Datasource:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stages that do what no stage may."""
 
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,27 @@ class LosesRows(Stage):
 
     def setup(self) -> TableFunction:
         return lambda table: table.slice(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakesItsWorkerDown(Stage):
+    """The second shard kills its first workers, as a crash in native code would."""
+
+    outputs: ClassVar[pa.Schema] = pa.schema([])
+    deaths: str = ""
+    """A file that counts them."""
+    most: int = 99
+
+    def setup(self) -> TableFunction:
+        def work(table: pa.Table) -> pa.Table:
+            if table["key"][0].as_py().startswith("00001"):
+                with open(self.deaths, "a+") as file:
+                    file.write("x")
+                if os.path.getsize(self.deaths) <= self.most:
+                    os._exit(3)
+            return table
+
+        return work
 
 
 class NoDataclass:
