@@ -117,6 +117,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _stages(chain: tuple[str, ...], given: Any) -> dict[str, Stage]:
     if not isinstance(given, Mapping):
         raise UserError(f"stages: expected the names of stages, got {given!r}")
+    classes = {name: _stage_class(name) for name in chain}
     for name in given:
         if name not in chain:
             known = dict.fromkeys(chain)
@@ -124,14 +125,17 @@ def _stages(chain: tuple[str, ...], given: Any) -> dict[str, Stage]:
     twice = next((name for place, name in enumerate(chain) if name in chain[:place]), None)
     if twice is not None:
         raise UserError(f"chain: '{twice}' is in it twice")
-    stages = {}
-    for name in chain:
-        try:
-            cls = stage_class(name)
-        except LookupError as error:
-            raise UserError(f"chain: {error}") from error
-        stages[name] = build(cls, {} if given.get(name) is None else given[name], f"stages.{name}")
-    return stages
+    return {
+        name: build(cls, {} if given.get(name) is None else given[name], f"stages.{name}")
+        for name, cls in classes.items()
+    }
+
+
+def _stage_class(name: str) -> type[Stage]:
+    try:
+        return stage_class(name)
+    except LookupError as error:
+        raise UserError(f"chain: {error}") from error
 
 
 def _check_columns(stages: Mapping[str, Stage]) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import CRITICAL
+from logging import CRITICAL, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +65,14 @@ def check_on_hub(model: str, revision: str | None) -> None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    # It tells of every attempt; what came of them all is the exception.
+    getLogger("huggingface_hub").setLevel(CRITICAL)
     try:
         hf_hub_download(place, "config.json", revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise MissingWeights(
-            f"no weights for '{model}': neither in the cache nor to be had from the hub; "
-            f"give `model:` a local folder, or check the name ({type(error).__name__})"
+            f"no weights for '{model}': neither in the cache nor to be had from the hub "
+            f"({type(error).__name__}); check the name and the network, or give `model:` a local folder"
         ) from error
 
 
