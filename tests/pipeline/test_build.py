@@ -87,7 +87,12 @@ def test_a_build_that_is_interrupted_says_so_and_goes_on_to_the_same_bytes(scene
     options = ["--set", "shard_size=10", "--executor", "local"]
     command = [sys.executable, "-m", "pipeline", "build", MINIATURE, "--input", scenes / "images"]
     first = dataset / "data" / "train" / "00000_stats.json"
-    with subprocess.Popen([*command, "--output", dataset, *options], cwd=ROOT, stderr=PIPE, text=True) as run:
+    # Whoever started the tests in the background has had Ctrl-C ignored, for children too.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    run = subprocess.Popen(
+        [*command, "--output", dataset, *options], cwd=ROOT, stderr=PIPE, text=True, **heard
+    )
+    with run:
         while not first.exists() and run.poll() is None:
             time.sleep(0.02)
         run.send_signal(signal.SIGINT)
