@@ -67,7 +67,7 @@ def test_the_kind_can_be_chosen(tmp_path: Path) -> None:
         ("tars", {"kind": "folder"}, r"no \.jpg.*of kind webdataset"),
         ("pictures", {"kind": "zip"}, "'zip': unknown; choose one of auto, webdataset, folder, parquet"),
         ("pictures", {"image_column": "image"}, "image_column is for parquet files, this is folder"),
-        ("tars/{0..3}.tar", {}, "2 files are missing, the first is '2.tar'"),
+        ("tars/{0..3}.tar", {}, "2 missing files, the first is '2.tar'"),
         ("tars/{0.tar", {}, "bad pattern.*close every brace"),
         ("texts/a.txt", {}, "no pictures"),
         ("nothing://bucket/x", {}, r"nothing://bucket/x.*cannot be opened.*s3://"),
