@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.config import BuildConfig
 from pipeline.dataset.layout import committed_shards, is_whole, source_path
 from pipeline.errors import UserError
-from pipeline.manifest import claim, identity_of
+from pipeline.manifest import check_claim, claim, identity_of
 from pipeline.operators import Operator, operators
 from pipeline.shard_reader import ShardReader
 from pipeline.sources import Source, open_source, other_files
@@ -53,8 +53,10 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     origin, listing = listed(config, source, output, limit)
     identity = identity_of(config, listing_digest(listing))
     place = source_path(output)
+    # The listing of a run that never got to a shard may be there, and be as long.
+    ours = check_claim(output, identity)
     mark = claim(output, identity, {"created": _now(), "input": source, "items": listing.num_rows})
-    if not holds_listing(place, listing, config.shard_size):
+    if not (ours and holds_listing(place, listing, config.shard_size)):
         rewrite(place, lambda stream: write_listing(listing, stream, config.shard_size))
     stages = dict(config.stages)
     stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]

@@ -3,6 +3,7 @@
 
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline.runs import MINIATURE, build, digests, one_line, subjectforge
@@ -105,6 +106,19 @@ def test_a_build_that_was_stopped_before_its_first_shard_holds_nothing(scenes, b
         (dataset / name).unlink()
     run = build(scenes / "images", dataset, "--set", "shard_size=20", "--limit", 20, *LOCAL)
     assert "1 to do" in run.stdout
+
+
+def test_a_free_folder_forgets_the_listing_of_the_run_before(scenes, built, tmp_path):
+    dataset, pictures = shutil.copytree(built, tmp_path / "dataset"), tmp_path / "pictures"
+    shutil.rmtree(dataset / "data")
+    for name in ("README.md", "report.html"):
+        (dataset / name).unlink()
+    pictures.mkdir()
+    for path in (scenes / "images").iterdir():
+        (pictures / f"other_{path.name}").write_bytes(b"no picture, but as many of them")
+    build(pictures, dataset, "--set", "shard_size=10", *LOCAL)
+    listing = pq.read_table(dataset / "_meta" / "source.parquet")["source_key"].to_pylist()
+    assert listing == sorted(path.name for path in pictures.iterdir())
 
 
 @pytest.mark.parametrize("harm", ["short tar", "no parquet", "no JSON"])
