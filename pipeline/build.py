@@ -67,10 +67,12 @@ def finish(root: Path, split: str) -> Path:
 def summary(root: Path) -> list[str]:
     """What the dataset holds, as lines: counts, rejects by reason, images a second by stage."""
     from pipeline.dataset.layout import all_shards
+    from pipeline.dataset.newer import replaced_rows, without_replaced
     from pipeline.dataset.timings import images_per_second
     from pipeline.dataset.totals import totals
 
-    found = totals(all_shards(root))
+    shards = all_shards(root)
+    found = without_replaced(totals(shards), shards, replaced_rows(root))
     rates = " · ".join(f"{stage} {rate:.0f}" for stage, rate in images_per_second(root).items())
     return [
         f"images in    {found.rows}",

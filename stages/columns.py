@@ -7,7 +7,7 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OK, REJECTED, ERROR = "ok", "rejected", "error"
 
@@ -16,6 +16,7 @@ LEDGER = pa.schema(
         pa.field("key", pa.string(), nullable=False),
         pa.field("source_key", pa.string(), nullable=False),
         pa.field("source_uri", pa.string(), nullable=False),
+        pa.field("replaces", pa.string()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("stage", pa.string()),
         pa.field("reason", pa.string()),
@@ -25,7 +26,8 @@ LEDGER = pa.schema(
 """Every row has these from beginning to end.
 
 `key` is unique in the dataset, made of shard and place in the shard, and has no dot. `source_key` is
-the path below the input folder (or the tar's path, `/`, and the sample's own key).
+the path below the input folder (or the tar's path, `/`, and the sample's own key). `replaces` is the key of
+an older row of the same source item, which this one takes the place of; null for an item's first row.
 """
 
 RAW = pa.schema(

@@ -65,9 +65,9 @@ def meta_folder(root: Path) -> Path:
     return root / "_meta"
 
 
-def source_path(root: Path) -> Path:
-    """The source listing: one row group a shard, a row for every sample that the shard is to hold."""
-    return meta_folder(root) / "source.parquet"
+def source_folder(root: Path) -> Path:
+    """The listings of what the shards are to hold; see `pipeline.dataset.parts`."""
+    return meta_folder(root) / "source"
 
 
 def shards_path(root: Path) -> Path:

@@ -13,16 +13,17 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.dataset.layout import all_shards, index_path, source_path, split_folders
+from pipeline.dataset.layout import all_shards, index_path, source_folder, split_folders
+from pipeline.dataset.parts import Part, part_files, read_part
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
-from pipeline.dataset.verify_meta import check_list, check_manifest, read_index
+from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, read_index
+from pipeline.dataset.verify_newer import Listed, check_replacing, listed_rows
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
 
 Progress = Callable[[int, int], None]
-_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Path, int] | None]
+_Job = tuple[ShardFiles, list[Listed] | None, bool, Indexed | None]
 
 
 def verify(
@@ -40,12 +41,17 @@ def verify(
         UserError: if the folder is no dataset.
     """
     shards = all_shards(root)
-    source, problems = _open_source(root)
+    parts, problems = _read_parts(root)
     groups, unreadable = read_index(root)
-    problems += [*_check_listed(source, shards), *unreadable]
+    problems += [*_check_listed(parts, shards), *unreadable]
     counts, listings, extras = Counts(), [], {}
-    indexed = [None if groups is None else (index_path(root), groups.get(f.number, -1)) for f in shards]
-    jobs = _jobs(zip(shards, indexed, strict=True), source, deep)
+    replaced, wrong = check_replacing(shards, parts or [])
+    problems += wrong
+    indexed = [
+        None if groups is None else Indexed(index_path(root), groups.get(f.number, -1), replaced[f.number])
+        for f in shards
+    ]
+    jobs = _jobs(zip(shards, indexed, strict=True), parts, deep)
     for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
         problems += report.problems
         counts += report.counts
@@ -59,14 +65,13 @@ def verify(
 
 
 def _jobs(
-    shards: Iterable[tuple[ShardFiles, tuple[Path, int] | None]], source: pq.ParquetFile | None, deep: bool
+    shards: Iterable[tuple[ShardFiles, Indexed | None]], parts: list[Part] | None, deep: bool
 ) -> Iterator[_Job]:
     for files, indexed in shards:
         keys = None
-        if source is not None:
-            known = files.number < source.num_row_groups
-            group = source.read_row_group(files.number, columns=["source_key"]) if known else None
-            keys = group["source_key"].to_pylist() if group is not None else []
+        if parts is not None:
+            part = next((part for part in parts if files.number in part.numbers), None)
+            keys = [] if part is None else listed_rows(part, files.number)
         yield files, keys, deep, indexed
 
 
@@ -85,16 +90,22 @@ def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
             yield waiting.popleft().result()
 
 
-def _open_source(root: Path) -> tuple[pq.ParquetFile | None, list[Problem]]:
-    path = source_path(root)
-    if not path.is_file():
-        return None, [
-            Problem("", f"{path.relative_to(root)} is missing: what the shards were to hold is not known")
-        ]
-    try:
-        return pq.ParquetFile(path), []
-    except (OSError, pa.ArrowException) as error:
-        return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
+def _read_parts(root: Path) -> tuple[list[Part] | None, list[Problem]]:
+    parts, problems, place = [], [], source_folder(root).relative_to(root)
+    for path in part_files(root):
+        try:
+            parts.append(read_part(path))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            problems.append(Problem("", f"{place}/{path.name} is unreadable: {error}"))
+    expected = 0
+    for part in [*parts, None] if not problems else ():
+        if part is None and parts:
+            continue
+        if part is None or part.first != expected:
+            what = f"{place}/{expected:05d}.parquet is missing: what shards were to hold is not known"
+            problems.append(Problem("", what))
+        expected = part.numbers.stop if part else 0
+    return (None if problems else parts), problems
 
 
 def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
@@ -106,12 +117,12 @@ def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
             yield Problem(shard, f"its extra columns are ({found}), those of the other shards ({usual})")
 
 
-def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> Iterator[Problem]:
-    listed = range(source.num_row_groups if source is not None else 0)
+def _check_listed(parts: list[Part] | None, shards: list[ShardFiles]) -> Iterator[Problem]:
+    listed = {number for part in parts or () for number in part.numbers}
     if not shards and not listed:
         yield Problem("", "no shard is there")
     split = shards[0].folder.name if shards else "train"
-    for number in sorted({*listed} - {files.number for files in shards}):
+    for number in sorted(listed - {files.number for files in shards}):
         yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
 
 

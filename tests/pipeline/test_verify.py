@@ -184,13 +184,13 @@ def test_rows_that_are_not_the_listings(dataset: Path) -> None:
     assert "from row 5 on" in problems[0].what
 
 
-@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source.parquet"])
+@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source/00000.parquet"])
 def test_unreadable_listings(dataset: Path, path: str) -> None:
     (dataset / path).write_bytes((dataset / path).read_bytes()[:-20])
     assert about(check(dataset), path, "unreadable")
 
 
-META = ("manifest.json", "config.yaml", "source.parquet", "shards.json", "index.parquet")
+META = ("manifest.json", "config.yaml", "source/00000.parquet", "shards.json", "index.parquet")
 
 
 @pytest.mark.parametrize("name", META)
@@ -267,7 +267,7 @@ EDITS: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "score": ("json", lambda old: old.replace(b'"det_score":0.', b'"det_score":1.', 1), "det_score"),
     "number": (
         "json",
-        lambda old: old.replace(b'"schema_version":1', b'"schema_version":2'),
+        lambda old: old.replace(b'"schema_version":2', b'"schema_version":1'),
         "schema_version",
     ),
     "label": ("json", lambda old: old.replace(b'"background"', b'"backgroynd"'), "mask is not the list"),
