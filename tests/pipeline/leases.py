@@ -15,9 +15,9 @@ from tests.pipeline.runs import ROOT
 class Process:
     """`lease_holder.py`, which takes orders."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("lease_holder.py"))],
+            [sys.executable, str(Path(__file__).with_name("lease_holder.py")), *options],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             stdin=subprocess.PIPE,

@@ -33,8 +33,8 @@ def crowd():
     """Starts processes, and ends them all."""
     processes = []
 
-    def start(count=1):
-        new = [Process() for _ in range(count)]
+    def start(count=1, *options):
+        new = [Process(*options) for _ in range(count)]
         processes.extend(new)
         for process in new:
             assert process.answer() == {"ready": True}
@@ -66,21 +66,33 @@ def refusal(root, **options):
     return line
 
 
-def test_of_eight_that_start_together_exactly_one_gets_a_free_folder_or_a_dead_ones(crowd, tmp_path):
-    processes = crowd(8)
+def winner(processes, root, settle):
+    """Let all of them take the folder at the same instant; the token of the only one that got it."""
+    at = time.monotonic() + 0.1
+    for process in processes:
+        process.say(do="take", root=str(root), at=at, **(NEVER | {"settle": settle}))
+    answers = [process.answer() for process in processes]
+    tokens = [answer["token"] for answer in answers if "token" in answer]
+    assert len(tokens) == 1
+    assert all("is being written by another run" in a["refused"] for a in answers if "token" not in a)
+    return tokens[0]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "settle", "options"), [(16, 0.0, ()), (4, 1.5, ["--no-locks"])], ids=["locks", "no locks"]
+)
+def test_of_eight_that_start_together_exactly_one_gets_a_free_folder_or_a_dead_ones(
+    crowd, tmp_path, rounds, settle, options
+):
+    processes = crowd(8, *options)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    for number in range(16):
+    for number in range(rounds):
         root = tmp_path / str(number)
         if number % 2:
             write_lease(root, pid=ended.pid, born=1)
-        at = time.monotonic() + 0.1
-        for process in processes:
-            process.say(do="take", root=str(root), at=at, **NEVER)
-        answers = [process.answer() for process in processes]
-        tokens = [answer["token"] for answer in answers if "token" in answer]
-        assert [fields_of(root)["token"]] == tokens
-        assert all("is being written by another run" in a["refused"] for a in answers if "token" not in a)
+        token = winner(processes, root, settle)
+        assert fields_of(root)["token"] == token
         for process in processes:
             process.ask(do="release")
         assert not path_of(root).exists()
@@ -267,12 +279,6 @@ def test_everybody_who_works_for_the_run_learns_that_it_stops(tmp_path):
     assert not fence.stopping()
     with pytest.raises(Fenced, match="removed"):
         fence.check()
-
-
-def test_without_a_token_everything_is_allowed(tmp_path):
-    for root in (tmp_path, tmp_path / "nowhere"):
-        Fence(str(root)).check()
-        assert not Fence(str(root)).stopping()
 
 
 def test_given_back_before_the_end_is_not_lost(tmp_path):
