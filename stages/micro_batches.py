@@ -37,8 +37,9 @@ class _Part(NamedTuple):
 class MicroBatches:
     """Runs `work` on lists of rows, and remembers which size has been safe.
 
-    `size` is how many rows `work` gets at most. It is halved whenever memory runs out and never grows, but
-    for one case: where halving ends in a single row that does not fit, the row was too large and not the
+    `size` is how many rows `work` gets at most. Where memory runs out, what earlier calls left behind is
+    collected and the same rows are tried again; only if that is not enough, `size` is halved. It never grows,
+    but for one case: where halving ends in a single row that does not fit, the row was too large and not the
     batch, and the size from before is taken up again.
     """
 
@@ -56,6 +57,7 @@ class MicroBatches:
         """
         done: list[Any] = []
         todo = [_Part(0, len(rows))] if rows else []
+        tidy = False
         # A stack, not recursion: nothing of a failed attempt may be alive in the next.
         while todo:
             part = todo.pop()
@@ -63,16 +65,24 @@ class MicroBatches:
                 todo.append(part._replace(start=part.start + self.size))
                 part = part._replace(stop=part.start + self.size)
             found = self._attempt(rows[part.start : part.stop])
-            if not isinstance(found, Failure):
-                done += found
-                continue
-            if found.reason == OUT_OF_MEMORY:
-                part = self._backed_off(part)
-            if part.stop - part.start == 1:
-                done.append(found)
+            if isinstance(found, Failure):
+                again = self._again(part, found, tidy)
+                todo += again
+                done += [] if again else [found]
             else:
-                todo += _halves(part)
+                done += found
+            tidy = isinstance(found, Failure) and found.reason == OUT_OF_MEMORY
         return done
+
+    def _again(self, part: _Part, failure: Failure, tidy: bool) -> list[_Part]:
+        """What to try instead, the last first; nothing if a row stands alone."""
+        if failure.reason == OUT_OF_MEMORY:
+            free_memory()
+            # Memory may be full of what calls before left behind, and the batch of the right size.
+            if not tidy:
+                return [part]
+            part = self._backed_off(part)
+        return _halves(part) if part.stop - part.start > 1 else []
 
     def _attempt(self, rows: list[dict[str, Any]]) -> list[Any] | Failure:
         try:
@@ -87,7 +97,6 @@ class MicroBatches:
         return outcomes
 
     def _backed_off(self, part: _Part) -> _Part:
-        free_memory()
         before = part.size_before or self.size
         count = part.stop - part.start
         self.size = before if count == 1 else count - count // 2

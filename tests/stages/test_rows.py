@@ -99,7 +99,7 @@ def test_a_stage_that_returns_something_else_than_outcomes_is_named(work, messag
         run(work, [1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("bad", [2**70, 0.5, "seven", [7]])
+@pytest.mark.parametrize("bad", [2**70, "seven", [7]])
 def test_a_value_that_its_column_cannot_hold_costs_its_own_row_only(bad):
     def work(rows):
         return [{"half": bad if row["number"] == 3 else row["number"]} for row in rows]
