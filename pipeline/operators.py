@@ -15,7 +15,7 @@ import pyarrow as pa
 from models.backends.protocols import BackendError
 from pipeline.errors import UserError
 from stages.backend import backends_of
-from stages.base import Resources, Stage, TableFunction
+from stages.base import Resources, Stage, StageError, TableFunction
 from stages.columns import OK, SECONDS
 
 
@@ -57,10 +57,6 @@ class Worker:
             seconds = pa.array([share if worked else None for worked in alive], pa.float64())
             table = table.append_column(SECONDS + name, seconds)
         return table
-
-
-class StageError(Exception):
-    """A stage does not do what a stage has to: one line that says which and what."""
 
 
 def _started(name: str, stage: Stage) -> TableFunction:

@@ -48,3 +48,7 @@ class Stage(ABC):
         The function gets and returns a table with the columns of `stages.columns`; it keeps every
         row, in order.
         """
+
+
+class StageError(Exception):
+    """A stage does not do what a stage has to: one line that says which and what."""

@@ -129,3 +129,7 @@ add comes after these columns."""
 
 SECONDS = "seconds_"
 """Prefix of the columns that carry how long a stage took, per row; they end in the run's log."""
+
+BACKOFF = "backoff_"
+"""Prefix of the columns that say to how many rows at a time a stage had to go back, where memory ran out in
+this table; the same in every row. They end in the run's log."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from stages.base import Stage, TableFunction
-from stages.columns import LEDGER, SECONDS
+from stages.columns import BACKOFF, LEDGER, SECONDS
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
 from stages.shard.files import ShardFiles, place_of
@@ -30,9 +30,14 @@ RECEIPT = pa.schema(
         pa.field("parquet_bytes", pa.int64()),
         pa.field("parquet_sha256", pa.string()),
         pa.field("written", pa.bool_()),
+        pa.field("backoff", pa.string()),
     ]
 )
-"""The one row that stands for a shard once it is on disk; `written` is false if it had been there."""
+"""The one row that stands for a shard once it is on disk; `written` is false if it had been there.
+
+`backoff` is null, or JSON: the stages that ran out of memory in this shard, and how many rows at a time they
+keep to since, as in `{"caption": 8}`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,8 @@ def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
     )
     if written:
         _log_seconds(root, files, table, time.perf_counter() - started)
-    return _receipt(json.loads(files.stats.read_text(encoding="utf-8")), written)
+    stats = json.loads(files.stats.read_text(encoding="utf-8"))
+    return _receipt(stats, written, json.dumps(_backoff(table)) if _backoff(table) else None)
 
 
 def _shard_number(keys: list[str]) -> int:
@@ -102,12 +108,19 @@ def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> 
         "rows": table.num_rows,
         "images": {**images, "write": table.num_rows},
         "seconds": {**seconds, "write": own},
+        "backoff": _backoff(table),
     }
     path = root / "_meta" / "timings" / f"{files.stem}.json"
     replace(path, json.dumps(log).encode())
 
 
-def _receipt(stats: dict[str, Any], written: bool) -> pa.Table:
+def _backoff(table: pa.Table) -> dict[str, int]:
+    """Where memory ran out: the stages, and how many rows at a time they keep to since."""
+    names = [name for name in table.column_names if name.startswith(BACKOFF)]
+    return {name.removeprefix(BACKOFF): table[name][0].as_py() for name in names}
+
+
+def _receipt(stats: dict[str, Any], written: bool, backoff: str | None) -> pa.Table:
     files, statuses = stats["files"], stats["statuses"]
     row = {
         "shard": stats["shard"],
@@ -120,5 +133,6 @@ def _receipt(stats: dict[str, Any], written: bool) -> pa.Table:
             f"{kind}_{what}": files[kind][what] for kind in ("tar", "parquet") for what in ("bytes", "sha256")
         },
         "written": written,
+        "backoff": backoff,
     }
     return pa.Table.from_pylist([row], RECEIPT)
