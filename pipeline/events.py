@@ -5,18 +5,16 @@ On a file system every event is appended to `_meta/events.jsonl` at once. An obj
 there every run has files of its own, `_meta/events/TOKEN-NUMBER.jsonl`, which are written again and again.
 """
 
-import errno
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
+from pipeline.event_files import AppendedFile, RewrittenFiles
 from pipeline.ticker import Ticker
-from stages.shard.commit import replace
 
 EventName = Literal[
     "start",
@@ -34,8 +32,6 @@ EventName = Literal[
 ]
 EVERY = 30.0
 """Seconds from one writing of a file that cannot be appended to, to the next."""
-_PART = 1 << 20
-"""Bytes after which a run begins a new file of those: each is written as a whole."""
 _OWN = {"time", "run", "event"}
 
 
@@ -67,7 +63,8 @@ class Events:
         self.failure: str | None = None
         """Why events are missing; None if none are."""
         appends = isinstance(root, Path) if appends is None else appends
-        self._file = _Appended(root) if appends else _Rewritten(root, run)
+        meta = root / "_meta"
+        self._file = AppendedFile(meta / "events.jsonl") if appends else RewrittenFiles(meta / "events", run)
         self._run, self._every, self._complain = run, every, complain
         # A handler of a signal may come in while its own thread writes.
         self._turn = threading.RLock()
@@ -115,59 +112,6 @@ class Events:
                 self._complain(
                     f"the run's events cannot all be written to {self._file.place}: {self.failure}"
                 )
-
-
-class _Appended:
-    """One file of all runs."""
-
-    later: ClassVar = False
-
-    def __init__(self, root: Path) -> None:
-        self.place = root / "_meta" / "events.jsonl"
-
-    def add(self, line: bytes) -> None:
-        self.place.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.place, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            size = os.fstat(handle).st_size
-            # A crash, or a full disk, may have cut the last line off.
-            whole = not size or os.pread(handle, 1, size - 1) == b"\n"
-            line = line if whole else b"\n" + line
-            if os.write(handle, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(handle)
-
-    def keep(self) -> None:
-        pass
-
-
-class _Rewritten:
-    """Files of one run, the last of them in memory."""
-
-    later: ClassVar = True
-    """Whether what was added is written only by `keep`."""
-
-    def __init__(self, root: Path, run: str) -> None:
-        self._folder, self._run = root / "_meta" / "events", run
-        self._part = 0
-        self._lines: list[bytes] = []
-        self._written = 0
-
-    @property
-    def place(self) -> Path:
-        return self._folder / f"{self._run}-{self._part:04d}.jsonl"
-
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
-
-    def keep(self) -> None:
-        if len(self._lines) == self._written:
-            return
-        replace(self.place, b"".join(self._lines))
-        self._written = len(self._lines)
-        if sum(map(len, self._lines)) > _PART:
-            self._part, self._lines, self._written = self._part + 1, [], 0
 
 
 def read_events(root: Path) -> Iterator[dict[str, Any]]:

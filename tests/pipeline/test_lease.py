@@ -309,6 +309,9 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
     path_of(tmp_path / "folder").mkdir()
     assert "Is a directory" in refusal(tmp_path / "folder")
     assert (tmp_path / "file").read_text() == "precious"
+    path_of(tmp_path / "folder").rmdir()
+    path_of(tmp_path / "folder").symlink_to("nowhere/lease.json")
+    assert "others keep taking it" in refusal(tmp_path / "folder")
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_lease(tiny_disk):
