@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from pipeline.errors import UserError
 from pipeline.holder import holder_of
 from stages.shard.commit import replace
 from stages.shard.fence import lease_content, lease_fields, lease_path
 
+_TRIES = 100
 _LOOKS = 30
 _TURNS = 200
 """Tries to get the lock, which others hold for a few file operations."""
@@ -31,29 +33,36 @@ def take_folder(
 
     Raises:
         UserError: if another run has the folder.
-        OSError: if it cannot be written to.
+        OSError: if it cannot be written to, or if others are always faster.
     """
     silent = None
-    while True:
+    for _ in range(_TRIES):
         with alone_in(root) as alone:
             found = lease_content(root)
-            if found is None and isinstance(root, Path):
-                if _created(lease_path(root), content):
-                    return
-                continue
-            ended = found is not None and _has_ended(root, found)
-            ours = found is None or ended or found == silent
-            if ours:
-                replace(lease_path(root), content)
-        if ours:
-            # The lock kept out all others on this machine, and those elsewhere would have to watch first.
-            if alone and ended:
-                return
+            written = _written(root, found, silent, content)
+        # Whoever is on this machine was kept out by the lock, and others would have to watch first.
+        if written == "alone" or (written == "after the end of another" and alone):
+            return
+        if written:
             time.sleep(settle)
             if lease_content(root) == content:
                 return
         elif found is not None:
             silent = _watched(root, found, patience, tell)
+    raise TimeoutError("others keep taking it")
+
+
+def _written(
+    root: Path, found: bytes | None, silent: bytes | None, content: bytes
+) -> Literal["alone", "after the end of another", "perhaps with others", False]:
+    """Write our lease unless the run of `found` may be alive; says how sure it is."""
+    if found is None and isinstance(root, Path):
+        return "alone" if _created(lease_path(root), content) else False
+    ended = found is not None and _has_ended(root, found)
+    if not (ended or found is None or found == silent):
+        return False
+    replace(lease_path(root), content)
+    return "after the end of another" if ended else "perhaps with others"
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.lease import Lease
 from stages.shard.fence import Fence, Fenced
+from tests.pipeline.full_disk import fill_up
 from tests.pipeline.leases import Process, fields_of, path_of, write_lease
 
 QUICK = {"every": 0.05, "patience": 1.0, "settle": 0.05}
@@ -309,24 +309,9 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
     path_of(tmp_path / "folder").mkdir()
     assert "Is a directory" in refusal(tmp_path / "folder")
     assert (tmp_path / "file").read_text() == "precious"
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True
-    ).returncode:
-        pytest.skip("mounting is not allowed here")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
-def fill_up(path):
-    with open(path, "wb", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
-        stream.writelines(repeat(bytes(4096)))
+    path_of(tmp_path / "folder").rmdir()
+    path_of(tmp_path / "folder").symlink_to("nowhere/lease.json")
+    assert "others keep taking it" in refusal(tmp_path / "folder")
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_lease(tiny_disk):
