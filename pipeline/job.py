@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards to be made: checked, listed and claimed, before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pipeline.operators import Operator, operators
 from pipeline.shard_reader import ShardReader
 from pipeline.sources import Source
 from pipeline.wording import counted
+from stages.base import Stage
 from stages.shard.files import ShardFiles
 from stages.write import Write
 
@@ -22,7 +23,8 @@ class Job:
 
     root: Path
     split: str
-    chain: list[Operator]
+    stages: Mapping[str, Stage]
+    """In order."""
     read: ShardReader
     parts: tuple[Part, ...]
     """The parts of the dataset that this job is about."""
@@ -50,6 +52,12 @@ class Job:
         of = f"{counted(self.items, 'image')} in {counted(self.shards, 'shard')}"
         return f"{of}: {self.shards - len(self.todo)} done, {len(self.todo)} to do"
 
+    def chain(self, token: str) -> list[Operator]:
+        """The operators, for the run that holds the folder's lease with this token."""
+        folder = str(self.root.resolve())
+        write = replace(self.stages["write"], folder=folder, token=token)  # pyright: ignore[reportCallIssue]
+        return operators({**self.stages, "write": write})
+
     def forget_damaged(self) -> None:
         """Take damaged shards' marks away, so that they are made anew."""
         for shard in self.damaged:
@@ -58,8 +66,6 @@ class Job:
 
 def job_of(root: Path, config: BuildConfig, origin: Source, parts: Sequence[Part]) -> Job:
     """What is to be done about these parts; reads names, sizes and the small stats files, writes nothing."""
-    stages = dict(config.stages)
-    stages["write"] = replace(stages["write"], folder=str(root.resolve()))  # pyright: ignore[reportCallIssue]
     split = split_of(config)
     committed = {shard.number: shard for shard in committed_shards(root, split)}
     wanted = [number for part in parts for number in part.numbers]
@@ -68,7 +74,7 @@ def job_of(root: Path, config: BuildConfig, origin: Source, parts: Sequence[Part
     return Job(
         root=root,
         split=split,
-        chain=operators(stages),
+        stages=config.stages,
         read=ShardReader(origin, tuple(parts)),
         parts=tuple(parts),
         todo=[number for number in wanted if number not in committed or number in bad],

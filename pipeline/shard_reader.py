@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.dataset.parts import Part
+from pipeline.isolation import isolated
 from pipeline.sources import Source
 from pipeline.sources.shards import sample_key
+from stages.attempts import Attempts
 from stages.columns import RAW
 
 
@@ -24,8 +26,13 @@ class ShardReader:
         part = next(part for part in self.parts if shard in part.numbers)
         return part.rows(shard)
 
-    def __call__(self, shard: int) -> pa.Table:
-        """All rows of a shard, in source order, with the columns of `stages.columns.RAW`."""
-        table = self.source.fetch(self.listing(shard))
+    def __call__(self, shard: int, attempts: Attempts) -> pa.Table:
+        """All rows of a shard, in source order, with the columns of `stages.columns.RAW`.
+
+        Args:
+            shard: its number.
+            attempts: the notes about the shard at its first operator.
+        """
+        table = isolated("fetch", self.source.fetch, self.listing(shard), attempts)
         keys = pa.array([sample_key(shard, index) for index in range(table.num_rows)], pa.string())
         return table.add_column(0, RAW.field("key"), keys).select(RAW.names).cast(RAW)

@@ -49,8 +49,14 @@ class MicroBatches:
         self._name = name
         self._work = work
 
-    def outcomes(self, rows: list[dict[str, Any]]) -> list[Any]:
+    def outcomes(
+        self, rows: list[dict[str, Any]], begun: Callable[[int, int], object] = lambda first, last: None
+    ) -> list[Any]:
         """For each row, in order, what `work` returned, or the `Failure` of the row alone.
+
+        Args:
+            rows: to be worked on.
+            begun: told the first and the last place in `rows` of what `work` gets, before it does.
 
         Raises:
             StageError: if `work` does not return one outcome a row.
@@ -64,6 +70,7 @@ class MicroBatches:
             if part.stop - part.start > self.size:
                 todo.append(part._replace(start=part.start + self.size))
                 part = part._replace(stop=part.start + self.size)
+            begun(part.start, part.stop - 1)
             found = self._attempt(rows[part.start : part.stop])
             if isinstance(found, Failure):
                 again = self._again(part, found, tidy)

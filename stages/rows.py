@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from stages.attempts import in_hand
 from stages.base import Stage, StageError, TableFunction
 from stages.columns import BACKOFF, ERROR, OK, REJECTED
 from stages.micro_batches import Failure, MicroBatches, failure_of
@@ -56,7 +57,8 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
         safe = batches.size
         alive = [index for index, status in enumerate(table["status"].to_pylist()) if status == OK]
         rows = table.select([*stage.inputs]).take(pa.array(alive, pa.int64())).to_pylist()
-        outcomes = dict(zip(alive, batches.outcomes(rows), strict=True))
+        found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last], name))
+        outcomes = dict(zip(alive, found, strict=True))
         _check_kinds(name, outcomes.values())
         try:
             table = _merged(table, stage, name, outcomes)

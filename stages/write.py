@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from stages.attempts import WORKER_DIED
 from stages.base import Stage, TableFunction
 from stages.columns import BACKOFF, LEDGER, SECONDS
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
+from stages.shard.fence import Fence
 from stages.shard.files import ShardFiles, place_of
 
 RECEIPT = pa.schema(
@@ -30,11 +32,14 @@ RECEIPT = pa.schema(
         pa.field("parquet_bytes", pa.int64()),
         pa.field("parquet_sha256", pa.string()),
         pa.field("written", pa.bool_()),
+        pa.field("isolated", pa.int64()),
+        pa.field("seconds", pa.string()),
         pa.field("backoff", pa.string()),
     ]
 )
 """The one row that stands for a shard once it is on disk; `written` is false if it had been there.
 
+`isolated` counts rows that end every process that works on them; `seconds` is JSON, from stage to seconds.
 `backoff` is null, or JSON: the stages that ran out of memory in this shard, and how many rows at a time they
 keep to since, as in `{"caption": 8}`.
 """
@@ -52,9 +57,12 @@ class Write(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = (*LEDGER.names, "image", "width", "height", "entities")
     outputs: ClassVar[pa.Schema] = RECEIPT
+    whole: ClassVar[bool] = True
     version: ClassVar[int] = 2
     folder: str = field(default="", metadata={"by_run": True})
     """The dataset's root; the run sets it."""
+    token: str = field(default="", metadata={"by_run": True})
+    """Of the lease that the run holds on the folder; the run sets it."""
     split: str = "train"
     """Folder below `data`, and name of the split for readers; letters, digits, `_` and `-`."""
 
@@ -69,11 +77,15 @@ class Write(Stage):
 
     def setup(self) -> TableFunction:
         """Nothing to load."""
-        return partial(write_shard, Path(self.folder), self.split)
+        return partial(write_shard, Path(self.folder), self.split, Fence(self.folder, self.token))
 
 
-def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
-    """Write the shard that `table` holds, unless it is committed; see `Write`."""
+def write_shard(root: Path, split: str, fence: Fence, table: pa.Table) -> pa.Table:
+    """Write the shard that `table` holds, unless it is committed; see `Write`.
+
+    Raises:
+        Fenced: another run has the folder by now.
+    """
     if not table.num_rows:
         return RECEIPT.empty_table()
     started = time.perf_counter()
@@ -82,13 +94,14 @@ def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
         table = table.sort_by("key")
     number = _shard_number(sorted(keys))
     files = ShardFiles(root / "data" / split, number)
+    fence.check()
     written = not files.stats.exists() and commit(
         (files.tar, files.parquet, files.stats), partial(fill_shard, number, table)
     )
     if written:
         _log_seconds(root, files, table, time.perf_counter() - started)
     stats = json.loads(files.stats.read_text(encoding="utf-8"))
-    return _receipt(stats, written, json.dumps(_backoff(table)) if _backoff(table) else None)
+    return _receipt(stats, written, table)
 
 
 def _shard_number(keys: list[str]) -> int:
@@ -101,7 +114,7 @@ def _shard_number(keys: list[str]) -> int:
 
 def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> None:
     names = [name for name in table.column_names if name.startswith(SECONDS)]
-    seconds = {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
+    seconds = _seconds(table)
     worked = {name: table.num_rows - table[name].null_count for name in names}
     images = {name.removeprefix(SECONDS): count for name, count in worked.items()}
     log = {
@@ -114,14 +127,20 @@ def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> 
     replace(path, json.dumps(log).encode())
 
 
+def _seconds(table: pa.Table) -> dict[str, float]:
+    names = [name for name in table.column_names if name.startswith(SECONDS)]
+    return {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
+
+
 def _backoff(table: pa.Table) -> dict[str, int]:
     """Where memory ran out: the stages, and how many rows at a time they keep to since."""
     names = [name for name in table.column_names if name.startswith(BACKOFF)]
     return {name.removeprefix(BACKOFF): table[name][0].as_py() for name in names}
 
 
-def _receipt(stats: dict[str, Any], written: bool, backoff: str | None) -> pa.Table:
+def _receipt(stats: dict[str, Any], written: bool, table: pa.Table) -> pa.Table:
     files, statuses = stats["files"], stats["statuses"]
+    backoff = _backoff(table)
     row = {
         "shard": stats["shard"],
         "rows": stats["count"],
@@ -133,6 +152,8 @@ def _receipt(stats: dict[str, Any], written: bool, backoff: str | None) -> pa.Ta
             f"{kind}_{what}": files[kind][what] for kind in ("tar", "parquet") for what in ("bytes", "sha256")
         },
         "written": written,
-        "backoff": backoff,
+        "isolated": sum(reasons.get(WORKER_DIED, 0) for reasons in stats["reasons"].values()),
+        "seconds": json.dumps(_seconds(table)),
+        "backoff": json.dumps(backoff) if backoff else None,
     }
     return pa.Table.from_pylist([row], RECEIPT)
