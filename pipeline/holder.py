@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 _PROC = Path("/proc")
+_EXITING = 0x4
+"""PF_EXITING of `linux/sched.h`, in the flags of proc(5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ class Holder:
         except PermissionError:
             pass
         try:
-            state, born = _state_and_birth(self.pid)
+            ended, born = _end_and_birth(self.pid)
         except OSError:
             # It has just ended, or others' processes are hidden from us.
             return None
-        return born == self.born and state not in "ZX"
+        return born == self.born and not ended
 
     def _place(self) -> tuple[str, str, str]:
         return self.host, self.boot, self.pid_namespace
@@ -50,7 +52,7 @@ def this_process() -> Holder:
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         namespace = os.readlink(_PROC / "self/ns/pid")
-        _, born = _state_and_birth(os.getpid())
+        _, born = _end_and_birth(os.getpid())
     except OSError:
         boot, namespace, born = "", "", 0
     return Holder(socket.gethostname(), boot, namespace, os.getpid(), born)
@@ -65,7 +67,9 @@ def holder_of(fields: dict[str, Any]) -> Holder | None:
     return Holder(**{name: fields[name] for name in kinds})
 
 
-def _state_and_birth(pid: int) -> tuple[str, int]:
+def _end_and_birth(pid: int) -> tuple[bool, int]:
     # The name comes second and may hold anything, also spaces and brackets.
     rest = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
-    return rest[0].decode(), int(rest[19])
+    # A killed process gives its memory back first, which takes a while; then it waits for its parent.
+    ended = rest[0] in (b"Z", b"X") or bool(int(rest[6]) & _EXITING)
+    return ended, int(rest[19])

@@ -120,12 +120,15 @@ def test_a_stopped_process_is_alive(crowd, tmp_path):
     assert process.ask(do="release") == {}
 
 
-def test_a_killed_ones_folder_is_taken_over_at_once(crowd, tmp_path):
+@pytest.mark.parametrize("moment", ["as it ends", "ended"])
+def test_a_killed_ones_folder_is_taken_over_at_once(crowd, tmp_path, moment):
     (process,) = crowd()
     token = process.ask(do="take", root=str(tmp_path), **NEVER)["token"]
     process.process.send_signal(signal.SIGKILL)
-    # Nobody has asked yet how it ended: it is still in the list of processes.
     assert process.process.stdout.read() == ""
+    if moment == "ended":
+        # Nobody has asked how: it is still in the list of processes.
+        os.waitid(os.P_PID, process.process.pid, os.WEXITED | os.WNOWAIT)
     with Lease.take(tmp_path, tell=silent) as lease:
         assert fields_of(tmp_path)["token"] == lease.token != token
     assert not path_of(tmp_path).exists()
