@@ -19,7 +19,7 @@ from pipeline.isolation import check_deaths, isolated
 from stages.attempts import Attempts, Notes
 from stages.backend import backends_of
 from stages.base import Resources, Stage, StageError, TableFunction
-from stages.columns import OK, SECONDS
+from stages.columns import DEATHS, OK, SECONDS
 from stages.shard.files import place_of
 
 NO_NOTES = Notes()
@@ -63,6 +63,9 @@ class Worker:
         attempts = attempts or self._notes.about(shard, self._operator.name)
         explained = sum(len(attempts.culprits(name)) for name, _, _ in self._functions)
         check_deaths(attempts, shard, self._operator.name, explained)
+        if attempts.deaths:
+            field = pa.field(f"{DEATHS}{self._operator.name}", pa.int64())
+            table = table.append_column(field, pa.array([len(attempts.deaths)] * table.num_rows, field.type))
         for name, function, whole in self._functions:
             table = _timed(name, partial(isolated, name, function, attempts=attempts, whole=whole), table)
             if "key" not in table.column_names:

@@ -68,7 +68,7 @@ class RunLog:
     def _shard(self, row: dict[str, Any]) -> None:
         if self.metrics is not None:
             self.metrics.committed(row)
-        names = ("rows", "samples", "rejected", "errors", "instances", "tar_sha256")
+        names = ("rows", "samples", "rejected", "errors", "instances", "deaths", "tar_sha256")
         seconds = json.loads(row["seconds"] or "{}")
         self._tell(
             "shard", shard=f"{row['shard']:05d}", seconds=seconds, **{name: row[name] for name in names}

@@ -61,7 +61,7 @@ class Attempts:
         self.cleared: dict[str, int] = {}
         """By stage, how many deaths there had been when all suspects were found out about."""
         self._path, self._run = path, run
-        self._alone = False
+        self._stage = ""
         if path is not None:
             self._replay(path)
         self._write(attempt=len(self.deaths) + 1)
@@ -69,6 +69,7 @@ class Attempts:
     @contextmanager
     def together(self, stage: str, rows: int) -> Iterator[None]:
         """All rows go through a stage; `in_hand` says which are worked on at the time."""
+        self._stage = stage
         self._note(InHand(stage, 0, rows - 1))
         marker = _CURRENT.set(self)
         try:
@@ -85,9 +86,9 @@ class Attempts:
         self.lived[stage].add(row)
         self._write(lived=[stage, row])
 
-    def narrow(self, first: int, last: int, stage: str) -> None:
-        """Of all rows at a stage, these are worked on now."""
-        self._note(InHand(stage, first, last))
+    def narrow(self, first: int, last: int) -> None:
+        """Of all rows at the stage, these are worked on now."""
+        self._note(InHand(self._stage, first, last))
 
     def clear(self, stage: str) -> None:
         """Every suspect of a stage has been tried alone."""
@@ -153,10 +154,10 @@ class Attempts:
         self.deaths += [] if hand is None else [hand]
 
 
-def in_hand(first: int, last: int, stage: str) -> None:
+def in_hand(first: int, last: int) -> None:
     """Note which of a table's rows are worked on from now; does nothing where nobody takes notes."""
     if (attempts := _CURRENT.get()) is not None:
-        attempts.narrow(first, last, stage)
+        attempts.narrow(first, last)
 
 
 def noted(path: Path) -> list[dict[str, Any]]:

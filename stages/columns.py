@@ -133,3 +133,9 @@ SECONDS = "seconds_"
 BACKOFF = "backoff_"
 """Prefix of the columns that say to how many rows at a time a stage had to go back, where memory ran out in
 this table; the same in every row. They end in the run's log."""
+
+DEATHS = "deaths_"
+"""Prefix of the columns that say how many workers of an operator died over the shard; the same in every row."""
+
+LOGGED = (SECONDS, BACKOFF, DEATHS)
+"""Columns about the run and not about the data: they are in no file of the dataset."""

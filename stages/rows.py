@@ -57,7 +57,7 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
         safe = batches.size
         alive = [index for index, status in enumerate(table["status"].to_pylist()) if status == OK]
         rows = table.select([*stage.inputs]).take(pa.array(alive, pa.int64())).to_pylist()
-        found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last], name))
+        found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last]))
         outcomes = dict(zip(alive, found, strict=True))
         _check_kinds(name, outcomes.values())
         try:

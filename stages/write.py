@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stages.attempts import WORKER_DIED
 from stages.base import Stage, TableFunction
-from stages.columns import BACKOFF, LEDGER, SECONDS
+from stages.columns import BACKOFF, DEATHS, LEDGER, SECONDS
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
 from stages.shard.fence import Fence
@@ -33,13 +33,15 @@ RECEIPT = pa.schema(
         pa.field("parquet_sha256", pa.string()),
         pa.field("written", pa.bool_()),
         pa.field("isolated", pa.int64()),
+        pa.field("deaths", pa.int64()),
         pa.field("seconds", pa.string()),
         pa.field("backoff", pa.string()),
     ]
 )
 """The one row that stands for a shard once it is on disk; `written` is false if it had been there.
 
-`isolated` counts rows that end every process that works on them; `seconds` is JSON, from stage to seconds.
+`isolated` counts rows that end every process that works on them, `deaths` the workers that died over the
+shard. `seconds` is JSON, from stage to seconds.
 `backoff` is null, or JSON: the stages that ran out of memory in this shard, and how many rows at a time they
 keep to since, as in `{"caption": 8}`.
 """
@@ -153,6 +155,7 @@ def _receipt(stats: dict[str, Any], written: bool, table: pa.Table) -> pa.Table:
         },
         "written": written,
         "isolated": sum(reasons.get(WORKER_DIED, 0) for reasons in stats["reasons"].values()),
+        "deaths": sum(table[name][0].as_py() for name in table.column_names if name.startswith(DEATHS)),
         "seconds": json.dumps(_seconds(table)),
         "backoff": json.dumps(backoff) if backoff else None,
     }
