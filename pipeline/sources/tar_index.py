@@ -32,7 +32,7 @@ def index_tar(file: io.IOBase, size: int) -> TarIndex:
     try:
         for name, member in _members(file, size):
             groups.add(name, member)
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+    except Exception as error:  # damaged headers raise anything, far down in tarfile
         index.broken = (str(error).strip().splitlines() or [type(error).__name__])[0]
     split = (part for key, members in groups.samples for part in _by_last_dot(key, members))
     index.samples = [(key, tuple(members.values())) for key, members in split]
@@ -71,14 +71,18 @@ class _Groups:
 
 def _members(file: io.IOBase, size: int) -> Iterator[tuple[str, Member]]:
     for info in _headers(file, size):
-        if info.offset_data + info.size > size:
+        if info.size < 0:  # the next header would be one that was read before
+            raise tarfile.ReadError(f"at byte {info.offset}: {printable(info.name)!r} has a size below zero")
+        if info.offset_data + info.size > size and not info.issparse():
             raise tarfile.ReadError(f"at byte {info.offset}: {printable(info.name)!r} is cut off")
         name = printable(info.name).removeprefix("./").lstrip("/")
         base = name.rpartition("/")[2]
         if info.isdir() or base.startswith(".") or not base:
             continue
-        # A link holds no bytes of its own: it makes a sample without a picture, rather than none.
-        extension = base.partition(".")[2].lower() if info.isfile() else ""
+        # A link holds no bytes of its own, a sparse file not all of them: either makes a sample without a
+        # picture, rather than none.
+        whole = info.isfile() and not info.issparse()
+        extension = base.partition(".")[2].lower() if whole else ""
         yield name, Member(extension, info.offset_data, info.size)
 
 

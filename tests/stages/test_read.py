@@ -34,6 +34,9 @@ OTHER_LOOK = {
     "palette_transparent.png",
     "palette_one_transparent.png",
     "rgb_transparent.png",
+    "damaged/cut_in_second_frame.gif",
+    "damaged/half_its_rows.png",
+    "damaged/short_palette.png",
 }
 """Files of the corpus that show something else than the four colours."""
 
