@@ -36,11 +36,11 @@ def broken_pngs() -> dict[str, dict[str, bytes]]:
             "cut_at_the_last_bytes.png": whole[:-60],
             "no_end_of_data.png": _with(chunks, b"IDAT", data[: len(data) // 2]),
             "interlaced_cut.png": _interlaced()[:-400],
+            "cut_in_header.png": whole[:20],
             "chunk_longer_than_the_file.png": PNG_SIGNATURE + b"\x7f\xff\xff\xffIHDR" + bytes(40),
         },
         "undecodable": {
             "signature_only.png": PNG_SIGNATURE,
-            "cut_in_header.png": whole[:20],
             "bad_crc.png": flipped(whole, whole.index(b"IDAT") + 100),
             "bad_header_crc.png": flipped(whole, 20),
             "no_header.png": _with(chunks, b"IHDR", None),

@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipeline.sources.base import IMAGE_EXTENSIONS, Member, printable
 
@@ -71,8 +72,6 @@ class _Groups:
 
 def _members(file: io.IOBase, size: int) -> Iterator[tuple[str, Member]]:
     for info in _headers(file, size):
-        if info.size < 0:  # the next header would be one that was read before
-            raise tarfile.ReadError(f"at byte {info.offset}: {printable(info.name)!r} has a size below zero")
         if info.offset_data + info.size > size and not info.issparse():
             raise tarfile.ReadError(f"at byte {info.offset}: {printable(info.name)!r} is cut off")
         name = printable(info.name).removeprefix("./").lstrip("/")
@@ -86,11 +85,25 @@ def _members(file: io.IOBase, size: int) -> Iterator[tuple[str, Member]]:
         yield name, Member(extension, info.offset_data, info.size)
 
 
+class _Bounded:
+    """A file that gives no more than 16 MiB at once: damaged headers claim any length, and room for all of it
+    would be made before anything is read. The longest names and attributes have kilobytes."""
+
+    def __init__(self, file: io.IOBase) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(max(0, min(count, 1 << 24)))  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _headers(file: io.IOBase, size: int) -> Iterator[tarfile.TarInfo]:
     offset = 0
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        bounded: Any = _Bounded(file)
+        with tarfile.open(fileobj=bounded, mode="r:") as tar:
             while (info := tar.next()) is not None:
+                if info.size < 0 or tar.offset <= offset:  # it would be read over and over
+                    raise tarfile.ReadError(f"{printable(info.name)!r} has a size below zero")
                 yield info
                 offset = tar.offset
                 tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - it would keep them all
