@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PNG files that are broken, by the reason that they must be rejected with."""
 
-import struct
 import zlib
 
-import numpy as np
 from PIL import Image
 
 from benchmarks.faults.pictures import (
@@ -16,6 +14,7 @@ from benchmarks.faults.pictures import (
     noise,
     png,
     png_chunks,
+    png_interlaced,
     png_of,
     quadrants,
 )
@@ -35,7 +34,7 @@ def broken_pngs() -> dict[str, dict[str, bytes]]:
             "cut_before_its_data.png": whole[: whole.index(b"IDAT") + 4],
             "cut_at_the_last_bytes.png": whole[:-60],
             "no_end_of_data.png": _with(chunks, b"IDAT", data[: len(data) // 2]),
-            "interlaced_cut.png": _interlaced()[:-400],
+            "interlaced_cut.png": png_interlaced(noise())[:-400],
             "cut_in_header.png": whole[:20],
             "chunk_longer_than_the_file.png": PNG_SIGNATURE + b"\x7f\xff\xff\xffIHDR" + bytes(40),
         },
@@ -75,18 +74,3 @@ def _bombs() -> dict[str, bytes]:
 def _with(chunks: Chunks, kind: bytes, content: bytes | None) -> bytes:
     others = [(name, content or b"" if name == kind else old) for name, old in chunks]
     return png_of([chunk for chunk in others if content is not None or chunk[0] != kind])
-
-
-def _interlaced() -> bytes:
-    # Adam7 in seven passes, each with its own rows and filter bytes: left, top, across, down.
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
-    passes += [(0, 1, 1, 2)]
-    pixels = np.asarray(noise())
-    rows = bytearray()
-    for left, top, across, down in passes:
-        for y in range(top, HEIGHT, down):
-            rows += b"\0"
-            for x in range(left, WIDTH, across):
-                rows += pixels[y, x].tobytes()
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 1)
-    return png_of([(b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows))), (b"IEND", b"")])

@@ -18,8 +18,7 @@ from benchmarks.faults.pictures import (
     jpeg,
     noise,
     png16,
-    png_chunks,
-    png_of,
+    png_interlaced,
     quadrants,
 )
 
@@ -55,8 +54,6 @@ def _pngs() -> list[bytes]:
     faint = image.convert("RGBA")
     faint.putalpha(Image.linear_gradient("L").resize(image.size))
     ramp = np.linspace(0, 65535, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH, 1).round()
-    chunks = png_chunks(encoded(image, "PNG"))
-    header = chunks[0][1]
     return [
         encoded(noise(4, 32, 24), "PNG"),
         encoded(faint, "PNG"),
@@ -64,8 +61,7 @@ def _pngs() -> list[bytes]:
         encoded(image.convert("1"), "PNG"),
         png16(ramp),
         png16(np.asarray(image).astype(np.uint32) * 257),
-        # Said to be interlaced: the rows are then too many, which decoders put up with.
-        png_of([(b"IHDR", header[:12] + b"\1"), *chunks[1:]]),
+        png_interlaced(noise(8, 40, 24)),
         encoded(image, "PNG", save_all=True, append_images=[noise()]),
     ]
 

@@ -37,12 +37,12 @@ class Watched:
 
     def judge(self, number: int) -> Finding:
         """Give the worker one input and wait for what becomes of it."""
-        self._pipe.send(number)
-        if not self._pipe.poll(self.seconds):
-            return self._dead(number, "hang", f"more than {self.seconds:.0f} s")
         try:
+            self._pipe.send(number)
+            if not self._pipe.poll(self.seconds):
+                return self._dead(number, "hang", f"more than {self.seconds:.0f} s")
             return self._pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             self._process.join()
             return self._dead(number, "crash", f"exit code {self._process.exitcode}")
 

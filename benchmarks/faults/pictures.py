@@ -12,6 +12,9 @@ from PIL import Image
 WIDTH, HEIGHT = 96, 64
 RED, GREEN, BLUE, YELLOW = (200, 30, 30), (30, 160, 40), (40, 50, 190), (220, 200, 40)
 
+# The seven passes of an interlaced PNG, each with rows of its own: left, top, step across, step down.
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -71,6 +74,16 @@ def png16(values_HWC: np.ndarray[Any, Any]) -> bytes:
     height, width, channels = values_HWC.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values_HWC)
     return png(width, height, 16, {1: 0, 3: 2}[channels], rows)
+
+
+def png_interlaced(image: Image.Image) -> bytes:
+    """An RGB picture as an interlaced PNG, which Pillow cannot write."""
+    pixels_HWC, rows = np.asarray(image), bytearray()
+    for left, top, across, down in _ADAM7:
+        for row in pixels_HWC[top::down, left::across]:
+            rows += b"\0" + row.tobytes()
+    header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 1)
+    return png_of([(b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows))), (b"IEND", b"")])
 
 
 def jpeg_segments(data: bytes) -> list[tuple[int, bytes]]:
