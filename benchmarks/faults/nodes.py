@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.faults.light import light_config, pictures
-from benchmarks.faults.same import data_digests
+from benchmarks.faults.same import data_digests, differing
 
 SHARDS, SHARD_SIZE = 12, 8
 _LIMIT = 300.0
@@ -51,9 +51,9 @@ def run(losses: int = 5, seed: int = 20261121) -> Result:
             after = rng.randrange(SHARDS - 4)
             output = root / f"out{number}"
             _build_while_losing(config, source, output, after)
-            same = data_digests(output) == data_digests(root / "calm")
-            identical += same
-            print(f"node lost after shard {after}: {'identical' if same else 'DIFFERENT'}", flush=True)
+            wrong = differing(data_digests(output), data_digests(root / "calm"))
+            identical += not wrong
+            print(f"node lost after shard {after}: {', '.join(wrong) or 'identical'}", flush=True)
     return Result(losses, identical, time.monotonic() - started)
 
 

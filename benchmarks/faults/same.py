@@ -16,3 +16,8 @@ def data_digests(dataset: Path) -> dict[str, str]:
     names = {path.relative_to(dataset): path for path in paths}
     kept = {name: path for name, path in names.items() if not _ABOUT_THE_RUN & set(name.parts)}
     return {str(name): hashlib.sha256(path.read_bytes()).hexdigest() for name, path in kept.items()}
+
+
+def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """The names of files that are not the same in both, or not in both."""
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
