@@ -56,16 +56,11 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
     def run(table: pa.Table) -> pa.Table:
         safe = batches.size
         alive = [index for index, status in enumerate(table["status"].to_pylist()) if status == OK]
-<<<<<<< HEAD
-        rows = table.select([*stage.inputs]).take(pa.array(alive, pa.int64())).to_pylist()
-        found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last]))
-        outcomes = dict(zip(alive, found, strict=True))
-=======
         read = table.select([*stage.inputs]).take(pa.array(alive, pa.int64()))
         # Without columns Arrow knows of no rows.
         rows = read.to_pylist() if stage.inputs else [{} for _ in alive]
-        outcomes = dict(zip(alive, batches.outcomes(rows), strict=True))
->>>>>>> backoff
+        found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last]))
+        outcomes = dict(zip(alive, found, strict=True))
         _check_kinds(name, outcomes.values())
         try:
             table = _merged(table, stage, name, outcomes)
