@@ -42,6 +42,7 @@ class Result:
 def run(losses: int = 5, seed: int = 20261121) -> Result:
     """Build `losses` times while a node is taken away without grace, and compare with a calm build."""
     started, identical, rng = time.monotonic(), 0, random.Random(seed)
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     with TemporaryDirectory() as folder:
         root = Path(folder)
         source = pictures(root / "in", SHARDS * SHARD_SIZE)
@@ -58,7 +59,6 @@ def run(losses: int = 5, seed: int = 20261121) -> Result:
 
 
 def _build_while_losing(config: Path, source: Path, output: Path, after: int) -> None:
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     from ray.cluster_utils import Cluster
 
     cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
