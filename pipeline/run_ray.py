@@ -94,7 +94,7 @@ def run_ray(
 
 def _line(error: Exception) -> str | None:
     """What a person can do about an error from the cluster; None if it is not one of those."""
-    from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
+    from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
     named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError, Fenced))
     if told := re.search(rf"(?:{named}): (.+)", str(error)):
@@ -104,6 +104,9 @@ def _line(error: Exception) -> str | None:
             "workers keep dying (out of memory, or a crash in native code); give them more memory, or lower "
             "the stages' batch_size; finished shards are kept"
         )
+    if not isinstance(error, RayTaskError):
+        what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return f"Ray itself has failed ({what}); the same command goes on, finished shards are kept"
     return None
 
 
