@@ -4,7 +4,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from pipeline.progress import watched
 from pipeline.run_local import run_local
 from pipeline.run_ray import RayOptions, run_ray
 from pipeline.wording import counted
+from stages.shard.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def _receipts(job: Job, executor: Executor, ray: RayOptions) -> Iterator[pa.Tabl
     return run_ray(job.read, job.chain, job.todo, ray)
 
 
-def finish(root: Path, split: str) -> Path:
+def finish(root: Place, split: str) -> Place:
     """Write index, card and report; returns the report's path."""
     from pipeline.dataset.finish import finish_dataset
     from pipeline.report import write_report
@@ -64,7 +64,7 @@ def finish(root: Path, split: str) -> Path:
     return write_report(root)
 
 
-def summary(root: Path) -> list[str]:
+def summary(root: Place) -> list[str]:
     """What the dataset holds, as lines: counts, rejects by reason, images a second by stage."""
     from pipeline.dataset.layout import all_shards
     from pipeline.dataset.timings import images_per_second

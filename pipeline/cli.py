@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.guard import check_packages
 from pipeline.wording import counted
+from stages.shard.place import Place, place
 
 _WrongUsage: Any = typer.BadParameter.__bases__[0]
 """`UsageError` of the click that typer brings."""
@@ -28,7 +29,7 @@ app.add_typer(miniature, name="miniature")
 
 Config = Annotated[Path, typer.Argument(help="YAML file, for instance configs/build/miniature.yaml")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override a value; repeatable")]
-Dataset = Annotated[Path, typer.Argument(help="A dataset's folder")]
+Dataset = Annotated[str, typer.Argument(help="A dataset's folder: a path or a URI")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images of the input")]
 
 
@@ -36,7 +37,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images 
 def build(
     config: Config,
     source: Annotated[str, typer.Option("--input", help="Folder, tars or parquet: a path or a URI")],
-    output: Annotated[Path, typer.Option(help="The dataset's folder")],
+    output: Annotated[str, typer.Option(help="The dataset's folder: a path or a URI")],
     overrides: Set = None,
     limit: Limit = None,
     executor: Annotated[Executor, typer.Option(help="`local` is one process, for debugging")] = Executor.ray,
@@ -49,23 +50,24 @@ def build(
     from pipeline.job import prepare
     from pipeline.run_ray import RayOptions
 
-    job = prepare(load_config(config, overrides or ()), source, output, limit)
+    root = _place(output)
+    job = prepare(load_config(config, overrides or ()), source, root, limit)
     print(job.line())
     if job.damaged:
         print(f"{counted(job.damaged, 'damaged shard')} to be built anew")
     if job.ignored:
         print(f"{counted(job.ignored, 'other file')} ignored")
-    page = (output / "report.html").resolve()
+    page = (root / "report.html").resolve()
     if job.todo:
         outcome = steps.execute(job, executor, RayOptions(address))
-        steps.finish(output, job.split)
+        steps.finish(root, job.split)
         print(outcome.line())
-        print("\n".join([*steps.summary(output), f"report       {page}"]))
+        print("\n".join([*steps.summary(root), f"report       {page}"]))
         return
-    whole = is_finished(output)
+    whole = is_finished(root)
     if not whole:
-        steps.finish(output, job.split)
-    print(f"nothing to do: {output} is complete" + ("" if whole else "; index, card and report restored"))
+        steps.finish(root, job.split)
+    print(f"nothing to do: {root} is complete" + ("" if whole else "; index, card and report restored"))
     print(f"report       {page}")
 
 
@@ -74,7 +76,7 @@ def plan(
     config: Config,
     overrides: Set = None,
     source: Annotated[str | None, typer.Option("--input", help="Folder, tars or parquet")] = None,
-    output: Annotated[Path | None, typer.Option(help="The dataset's folder")] = None,
+    output: Annotated[str | None, typer.Option(help="The dataset's folder: a path or a URI")] = None,
     limit: Limit = None,
 ) -> None:
     """Show what a build would do; touches nothing, loads no model."""
@@ -84,7 +86,7 @@ def plan(
     from pipeline.plan import capacity_lines, plan_table, shard_line
 
     checked = load_config(config, overrides or ())
-    lines = [*capacity_lines(checked), shard_line(checked, source, output, limit)]
+    lines = [*capacity_lines(checked), shard_line(checked, source, _place(output) if output else None, limit)]
     Console(width=None if sys.stdout.isatty() else 160).print(plan_table(checked))
     print("\n".join(lines))
 
@@ -99,8 +101,9 @@ def verify(
     from pipeline.dataset.verify import verify as check
     from pipeline.progress import shown
 
-    with shown(len(all_shards(dataset))) as tell:
-        result = check(dataset, deep=deep, progress=tell)
+    root = _place(dataset)
+    with shown(len(all_shards(root))) as tell:
+        result = check(root, deep=deep, progress=tell)
     for problem in result.problems:
         print(problem)
     print(result.line())
@@ -119,7 +122,7 @@ def inspect(
     from pipeline.dataset.draw import overlay
     from pipeline.dataset.read_sample import describe, find_sample
 
-    sample = find_sample(dataset, key)
+    sample = find_sample(_place(dataset), key)
     print(describe(sample))
     if sample.jpg:
         place = png or Path(f"{sample.key}.png")
@@ -135,7 +138,7 @@ def report(dataset: Dataset) -> None:
     """Write report.html again."""
     from pipeline.report import write_report
 
-    print(write_report(dataset).resolve())
+    print(write_report(_place(dataset)).resolve())
 
 
 @app.command()
@@ -147,6 +150,13 @@ def ls(what: Annotated[str, typer.Argument(help="stages or backends")]) -> None:
     if what not in tables:
         raise UserError(f"ls {what}: expected {' or '.join(tables)}")
     print("\n".join(tables[what]()))
+
+
+def _place(text: str) -> Place:
+    try:
+        return place(text)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def main() -> None:

@@ -3,12 +3,11 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.config import BuildConfig
-from pipeline.dataset.layout import committed_shards, is_whole, source_path
+from pipeline.dataset.layout import checked_shards, source_path
 from pipeline.errors import UserError
 from pipeline.manifest import check_claim, claim, identity_of
 from pipeline.operators import Operator, operators
@@ -17,7 +16,7 @@ from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.shards import holds_listing, listing_digest, shard_count, write_listing
 from pipeline.wording import counted
 from stages.shard.commit import rewrite
-from stages.shard.files import ShardFiles
+from stages.shard.place import Place, address
 from stages.write import Write
 
 
@@ -25,7 +24,7 @@ from stages.write import Write
 class Job:
     """A checked build: nothing has been computed yet."""
 
-    root: Path
+    root: Place
     split: str
     fingerprint: str
     chain: list[Operator]
@@ -44,7 +43,7 @@ class Job:
         return f"{of}: {self.shards - len(self.todo)} done, {len(self.todo)} to do"
 
 
-def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = None) -> Job:
+def prepare(config: BuildConfig, source: str, output: Place, limit: int | None = None) -> Job:
     """List the source, claim the output folder and find out which shards are missing.
 
     Raises:
@@ -59,9 +58,9 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     if not (ours and holds_listing(place, listing, config.shard_size)):
         rewrite(place, lambda stream: write_listing(listing, stream, config.shard_size))
     stages = dict(config.stages)
-    stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]
+    stages["write"] = replace(stages["write"], folder=address(output.resolve()))  # pyright: ignore[reportCallIssue]
     shards = shard_count(listing.num_rows, config.shard_size)
-    done, damaged = _sorted_out(committed_shards(output, split_of(config)))
+    done, damaged = _sorted_out(output, split_of(config))
     return Job(
         root=output,
         split=split_of(config),
@@ -77,7 +76,7 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
 
 
 def listed(
-    config: BuildConfig, source: str, output: Path | None, limit: int | None
+    config: BuildConfig, source: str, output: Place | None, limit: int | None
 ) -> tuple[Source, pa.Table]:
     """The source, and the listing of what is to be built from it.
 
@@ -85,19 +84,18 @@ def listed(
         UserError: bad input, or an output folder inside of it.
     """
     origin = open_source(source, config.source.kind, config.source.image_column)
-    folder = origin.location.local_folder()
-    if folder is not None and output is not None and output.resolve().is_relative_to(folder):
+    if output is not None and origin.location.holds(output):
         raise UserError(f"--output {output} lies inside --input {source}: its files would be input; move it")
     listing = origin.listing()
     return origin, listing if limit is None else listing.slice(0, limit)
 
 
-def _sorted_out(committed: list[ShardFiles]) -> tuple[set[int], int]:
+def _sorted_out(root: Place, split: str) -> tuple[set[int], int]:
     """The numbers of whole shards, and how many were not: those lose their mark, and are to be built."""
-    whole = [shard for shard in committed if is_whole(shard)]
-    for shard in set(committed) - set(whole):
+    whole, damaged = checked_shards(root, split)
+    for shard in damaged:
         shard.stats.unlink()
-    return {shard.number for shard in whole}, len(committed) - len(whole)
+    return {shard.number for shard in whole}, len(damaged)
 
 
 def split_of(config: BuildConfig) -> str:

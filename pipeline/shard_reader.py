@@ -2,13 +2,13 @@
 """A shard's rows from the source: keys given, files still undecoded."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.sources import Source
 from pipeline.sources.shards import read_shard_listing, sample_key
 from stages.columns import RAW
+from stages.shard.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ShardReader:
     """Reads any shard of a run; small enough to be sent to every worker."""
 
     source: Source
-    listing: Path
+    listing: Place
     """The run's `_meta/source.parquet`."""
 
     def __call__(self, shard: int) -> pa.Table:

@@ -6,7 +6,6 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from stages.columns import LEDGER, SECONDS
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import Place, place
 
 RECEIPT = pa.schema(
     [
@@ -48,8 +48,8 @@ class Write(Stage):
     inputs: ClassVar[tuple[str, ...]] = (*LEDGER.names, "image", "width", "height", "entities")
     outputs: ClassVar[pa.Schema] = RECEIPT
     version: ClassVar[int] = 2
-    folder: str = field(default="", metadata={"by_run": True})
-    """The dataset's root; the run sets it."""
+    folder: str = field(default="", repr=False, metadata={"by_run": True})
+    """The dataset's root, a path or a URI, which may hold credentials; the run sets it."""
     split: str = "train"
     """Folder below `data`, and name of the split for readers; letters, digits, `_` and `-`."""
 
@@ -64,10 +64,10 @@ class Write(Stage):
 
     def setup(self) -> TableFunction:
         """Nothing to load."""
-        return partial(write_shard, Path(self.folder), self.split)
+        return partial(write_shard, place(self.folder), self.split)
 
 
-def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
+def write_shard(root: Place, split: str, table: pa.Table) -> pa.Table:
     """Write the shard that `table` holds, unless it is committed; see `Write`."""
     if not table.num_rows:
         return RECEIPT.empty_table()
@@ -93,7 +93,7 @@ def _shard_number(keys: list[str]) -> int:
     return number
 
 
-def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> None:
+def _log_seconds(root: Place, files: ShardFiles, table: pa.Table, own: float) -> None:
     names = [name for name in table.column_names if name.startswith(SECONDS)]
     seconds = {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
     worked = {name: table.num_rows - table[name].null_count for name in names}

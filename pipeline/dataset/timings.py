@@ -3,18 +3,18 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 from pipeline.dataset.layout import meta_folder
+from stages.shard.place import Place, in_order
 
 
-def images_per_second(root: Path) -> dict[str, float]:
+def images_per_second(root: Place) -> dict[str, float]:
     """For each stage the images that one worker does in a second, over all shards that were timed; images
     that were lost before they came to it do not count."""
     rows: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    for path in sorted((meta_folder(root) / "timings").glob("*.json")):
-        timing = json.loads(path.read_text(encoding="utf-8"))
+    logs = sorted((meta_folder(root) / "timings").glob("*.json"))
+    for timing in in_order(root, lambda log: json.loads(log.read_text(encoding="utf-8")), logs):
         for stage, spent in timing["seconds"].items():
             rows[stage] += timing["images"][stage]
             seconds[stage] += spent

@@ -10,7 +10,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,13 +19,16 @@ from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
 from pipeline.dataset.verify_meta import check_list, check_manifest, read_index
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place, below, open_parquet
+from stages.shard.remote_path import RemotePath
+from stages.shard.store_commit import unfinished
 
 Progress = Callable[[int, int], None]
-_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Path, int] | None]
+_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Place, int] | None]
 
 
 def verify(
-    root: Path, deep: bool = False, workers: int | None = None, progress: Progress | None = None
+    root: Place, deep: bool = False, workers: int | None = None, progress: Progress | None = None
 ) -> Verification:
     """Check a dataset.
 
@@ -59,7 +61,7 @@ def verify(
 
 
 def _jobs(
-    shards: Iterable[tuple[ShardFiles, tuple[Path, int] | None]], source: pq.ParquetFile | None, deep: bool
+    shards: Iterable[tuple[ShardFiles, tuple[Place, int] | None]], source: pq.ParquetFile | None, deep: bool
 ) -> Iterator[_Job]:
     for files, indexed in shards:
         keys = None
@@ -85,16 +87,16 @@ def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
             yield waiting.popleft().result()
 
 
-def _open_source(root: Path) -> tuple[pq.ParquetFile | None, list[Problem]]:
+def _open_source(root: Place) -> tuple[pq.ParquetFile | None, list[Problem]]:
     path = source_path(root)
     if not path.is_file():
         return None, [
-            Problem("", f"{path.relative_to(root)} is missing: what the shards were to hold is not known")
+            Problem("", f"{below(path, root)} is missing: what the shards were to hold is not known")
         ]
     try:
-        return pq.ParquetFile(path), []
+        return open_parquet(path), []
     except (OSError, pa.ArrowException) as error:
-        return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
+        return None, [Problem("", f"{below(path, root)} is unreadable: {error}")]
 
 
 def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
@@ -115,13 +117,13 @@ def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> It
         yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
 
 
-def _check_foreign(root: Path, shards: list[ShardFiles]) -> Iterator[Problem]:
+def _check_foreign(root: Place, shards: list[ShardFiles]) -> Iterator[Problem]:
     ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
-    data = root / "data"
-    for path in sorted(
-        [*data.iterdir(), *(path for folder in split_folders(root) for path in folder.iterdir())]
-    ):
-        if path not in ours and path not in split_folders(root):
-            leftover = path.name.startswith(".") and ".tmp-" in path.name
+    folders = split_folders(root)
+    begun = {path for folder in folders if isinstance(folder, RemotePath) for path in unfinished(folder)}
+    found = [path for folder in (root / "data", *folders) for path in folder.iterdir()]
+    for path in sorted(found):
+        if path not in ours and path not in folders:
+            leftover = path in begun or (path.name.startswith(".") and ".tmp-" in path.name)
             what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
-            yield Problem("", f"{path.relative_to(root)} {what}")
+            yield Problem("", f"{below(path, root)} {what}")

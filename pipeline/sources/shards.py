@@ -3,13 +3,13 @@
 
 import hashlib
 import json
-from os import PathLike
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources.base import LISTING
+from stages.shard.place import Place, open_parquet
 
 _ROWS = 1 << 16  # turned into text at a time
 
@@ -41,19 +41,19 @@ def write_listing(listing: pa.Table, stream: Any, shard_size: int) -> None:
             writer.write_table(part, row_group_size=shard_size)
 
 
-def holds_listing(path: str | PathLike[str], listing: pa.Table, shard_size: int) -> bool:
+def holds_listing(path: Place, listing: pa.Table, shard_size: int) -> bool:
     """Whether a file is there that has a listing's samples in its row groups, by its footer."""
     try:
-        found = pq.read_metadata(path)
+        found = open_parquet(path).metadata
     except (OSError, pa.ArrowException):
         return False
     shards = shard_count(listing.num_rows, shard_size)
     return (found.num_rows, found.num_row_groups) == (listing.num_rows, shards)
 
 
-def read_shard_listing(path: str | PathLike[str], shard: int) -> pa.Table:
+def read_shard_listing(path: Place, shard: int) -> pa.Table:
     """Read the rows of one shard, and no others, of what `write_listing` wrote."""
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         return file.read_row_group(shard)
 
 
