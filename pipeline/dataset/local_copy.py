@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place
 from stages.shard.remote_path import RemotePath
 
 _PIECE = 8 << 20
@@ -25,14 +26,15 @@ def local_copy(files: ShardFiles) -> Iterator[ShardFiles]:
         yield files
         return
     with tempfile.TemporaryDirectory() as folder:
-        near = ShardFiles(Path(folder) / files.folder.name, files.number)
-        Path(near.folder).mkdir()
+        near = Path(folder) / files.folder.name
+        near.mkdir()
         for path in (files.tar, files.parquet, files.stats):
             with suppress(FileNotFoundError):
-                _fetch(path, near.folder / path.name)
-        yield near
+                _fetch(path, near / path.name)
+        yield ShardFiles(near, files.number)
 
 
-def _fetch(path: RemotePath, to: Path) -> None:
+def _fetch(path: Place, to: Path) -> None:
+    assert isinstance(path, RemotePath)
     with path.filesystem.open_input_stream(path.key) as stream, to.open("wb") as copy:
         shutil.copyfileobj(stream, copy, _PIECE)
