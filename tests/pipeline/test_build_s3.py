@@ -2,13 +2,11 @@
 """Datasets in an object store, from the command line to an S3 server: the same bytes as on disk."""
 
 import hashlib
-import re
-import shutil
 
 import pytest
 
 from stages.shard.place import place
-from tests.pipeline.runs import build, digests, one_line, subjectforge
+from tests.pipeline.runs import build, digests, subjectforge
 
 
 def store_digests(root):
