@@ -44,7 +44,7 @@ def commit(paths: Sequence[RemotePath], fill: Callable[..., object], guard: Call
             return False
         guard()
         intent = intent_of(record)
-        _put_text(intent, {"attempt": uuid.uuid4().hex, "files": files})
+        _put_intent(intent, files)
         for path, draft in zip(paths[:-1], drafts[:-1], strict=True):
             _upload(draft, path)
         guard()
@@ -58,6 +58,10 @@ def rewrite(path: RemotePath, fill: Callable[[BufferedRandom], object]) -> None:
     """See `stages.shard.commit.rewrite`."""
     with tempfile.TemporaryFile() as draft:
         fill(draft)
+        _send(draft, path)
+        if _is_whole(draft, path):
+            return
+        # Whoever writes the same place at the same time makes it look cut off, for a moment.
         _upload(draft, path)
 
 
@@ -127,19 +131,27 @@ def _contents_of(path: RemotePath) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _put_text(path: RemotePath, value: dict[str, Any]) -> None:
+def _put_intent(intent: RemotePath, files: dict[str, Any]) -> None:
     with tempfile.TemporaryFile() as draft:
-        draft.write(json.dumps(value).encode())
-        _upload(draft, path)
+        draft.write(json.dumps({"attempt": uuid.uuid4().hex, "files": files}).encode())
+        # Read again before the record: its size need not be asked for.
+        _send(draft, intent)
 
 
 def _upload(draft: BufferedRandom, path: RemotePath) -> None:
+    _send(draft, path)
+    if not _is_whole(draft, path):
+        raise OSError(errno.EIO, f"the store did not take all {draft.tell()} bytes of it: {path}")
+
+
+def _is_whole(draft: BufferedRandom, path: RemotePath) -> bool:
+    return path.filesystem.get_file_info(path.key).size == draft.tell()
+
+
+def _send(draft: BufferedRandom, path: RemotePath) -> None:
     # Ctrl-C reaches the main thread only. There, it would close the object half written, and make it visible.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(_copy, draft, path).result()
-    size, there = draft.tell(), path.stat().st_size
-    if size != there:
-        raise OSError(errno.EIO, f"{path} has {there} bytes in the store; {size} were sent")
 
 
 def _copy(draft: BufferedRandom, path: RemotePath) -> None:
