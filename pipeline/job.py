@@ -17,6 +17,7 @@ from pipeline.sources.shards import holds_listing, listing_digest, shard_count, 
 from pipeline.wording import counted
 from stages.shard.commit import rewrite
 from stages.shard.place import Place, address
+from stages.shard.uri import plain_name
 from stages.write import Write
 
 
@@ -54,7 +55,9 @@ def prepare(config: BuildConfig, source: str, output: Place, limit: int | None =
     place = source_path(output)
     # The listing of a run that never got to a shard may be there, and be as long.
     ours = check_claim(output, identity)
-    mark = claim(output, identity, {"created": _now(), "input": source, "items": listing.num_rows})
+    mark = claim(
+        output, identity, {"created": _now(), "input": plain_name(source), "items": listing.num_rows}
+    )
     if not (ours and holds_listing(place, listing, config.shard_size)):
         rewrite(place, lambda stream: write_listing(listing, stream, config.shard_size))
     stages = dict(config.stages)
@@ -85,7 +88,9 @@ def listed(
     """
     origin = open_source(source, config.source.kind, config.source.image_column)
     if output is not None and origin.location.holds(output):
-        raise UserError(f"--output {output} lies inside --input {source}: its files would be input; move it")
+        raise UserError(
+            f"--output {output} lies inside --input {plain_name(source)}: its files would be input; move it"
+        )
     listing = origin.listing()
     return origin, listing if limit is None else listing.slice(0, limit)
 

@@ -17,7 +17,9 @@ def is_uri(text: str) -> bool:
 
 
 def plain_name(text: str) -> str:
-    """A URI for the record: no credentials, no query, no slash at the end."""
+    """A URI for the record: no credentials, no query, no slash at the end. A path is its own name."""
+    if not is_uri(text):
+        return text
     parts = urlsplit(quote(text, safe=_ALLOWED))  # people write spaces into URIs
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
@@ -31,7 +33,7 @@ def open_uri(text: str) -> tuple[fs.FileSystem, str]:
         ValueError: no filesystem knows such a URI; one sentence, without credentials.
     """
     try:
-        return fs.FileSystem.from_uri(_with_user(quote(text, safe=_ALLOWED)))
+        return fs.FileSystem.from_uri(_for_arrow(quote(text, safe=_ALLOWED)))
     except (ValueError, OSError, ImportError) as error:
         # Only this part of Arrow's messages is sure to hold no credentials.
         option = re.search(r"Unexpected query parameter in \w+ URI: '\w+'", str(error))
@@ -39,13 +41,17 @@ def open_uri(text: str) -> tuple[fs.FileSystem, str]:
         raise ValueError(f"{plain_name(text)!r} cannot be opened ({what}); {KNOWN}") from error
 
 
-def _with_user(text: str) -> str:
+def _for_arrow(text: str) -> str:
     """The same with the keys where Arrow looks for them, before the bucket."""
     parts = urlsplit(text)
+    if parts.scheme != "s3":
+        return text
     # A plus in a key is a plus.
     query = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
-    if parts.scheme != "s3" or not set(_KEYS) <= set(query):
-        return text
-    user = ":".join(quote(query.pop(name), safe="") for name in _KEYS)
-    netloc = f"{user}@{parts.netloc.rpartition('@')[2]}"
+    # One request for a small object instead of three.
+    query.setdefault("allow_delayed_open", "true")
+    netloc = parts.netloc
+    if set(_KEYS) <= set(query):
+        user = ":".join(quote(query.pop(name), safe="") for name in _KEYS)
+        netloc = f"{user}@{netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query)))

@@ -94,6 +94,8 @@ def test_workers_write_into_the_store(scenes, built, bucket):
     assert {name: digest for name, digest in found.items() if name.endswith(".tar")} == tars
     with local_copy(ShardFiles(root / "data" / "train", 0)) as near:
         uris = pq.read_table(near.parquet)["source_uri"].to_pylist()
+    for path in [root / "README.md", root / "report.html", *(root / "_meta").glob("*.*")]:
+        assert b"s3cr" not in path.read_bytes(), path
     assert uris == [
         f"{place(bucket('in'))}/{path.name}" for path in sorted((scenes / "images").iterdir())[:10]
     ]

@@ -153,9 +153,8 @@ def test_the_keys_of_a_uri_are_those_of_the_store() -> None:
     path: Any = place(
         f"s3://bucket/set?{OPTIONS}&region=us-east-1&access_key={key}&secret_key=s/e+c=r:e@t%252F"
     )
-    store = fs.S3FileSystem(
-        access_key=key, secret_key=secret, endpoint_override="127.0.0.1:9", scheme="http", region="us-east-1"
-    )
+    options: Any = {"endpoint_override": "127.0.0.1:9", "scheme": "http", "region": "us-east-1"}
+    store = fs.S3FileSystem(access_key=key, secret_key=secret, allow_delayed_open=True, **options)
     assert path.filesystem == store
 
 
