@@ -8,7 +8,11 @@ from pyarrow import fs
 
 KNOWN = "use a local path or a file://, s3://, gs:// or fsspec+<protocol>:// URI"
 _ALLOWED = ":/?#[]@!$&'()*+,;=%~"  # what a URI may hold besides letters and digits
+_HARMLESS = re.compile(r"Unexpected query parameter in \w+ URI: '\w+'|Bucket '[^']*' not found|AWS Error \w+")
+"""The parts of Arrow's messages that are sure to hold no credentials."""
 _KEYS = ("access_key", "secret_key")
+# S3: one request for a small object, not three. Google's: a quarter of an hour is long for a wrong address.
+_USUAL = {"s3": {"allow_delayed_open": "true"}, "gs": {"retry_limit_seconds": "60"}}
 
 
 def is_uri(text: str) -> bool:
@@ -35,23 +39,21 @@ def open_uri(text: str) -> tuple[fs.FileSystem, str]:
     try:
         return fs.FileSystem.from_uri(_for_arrow(quote(text, safe=_ALLOWED)))
     except (ValueError, OSError, ImportError) as error:
-        # Only this part of Arrow's messages is sure to hold no credentials.
-        option = re.search(r"Unexpected query parameter in \w+ URI: '\w+'", str(error))
-        what = option[0] if option else type(error).__name__
+        told = _HARMLESS.search(str(error))
+        what = told[0] if told else type(error).__name__
         raise ValueError(f"{plain_name(text)!r} cannot be opened ({what}); {KNOWN}") from error
 
 
 def _for_arrow(text: str) -> str:
-    """The same with the keys where Arrow looks for them, before the bucket."""
+    """The same with the usual options, and the keys where Arrow looks for them, before the bucket."""
     parts = urlsplit(text)
-    if parts.scheme != "s3":
+    if parts.scheme not in _USUAL:
         return text
     # A plus in a key is a plus.
     query = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
-    # One request for a small object instead of three.
-    query.setdefault("allow_delayed_open", "true")
+    query = _USUAL[parts.scheme] | query
     netloc = parts.netloc
-    if set(_KEYS) <= set(query):
+    if parts.scheme == "s3" and set(_KEYS) <= set(query):
         user = ":".join(quote(query.pop(name), safe="") for name in _KEYS)
         netloc = f"{user}@{netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query)))
