@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.dataset.layout import checked_shards
 from stages.shard import store_commit
 from stages.shard.commit import commit, remove_leftovers, replace, rewrite
 from stages.shard.remote_path import RemotePath
@@ -250,3 +251,12 @@ def test_ctrl_c_while_an_object_is_sent_does_not_cut_it_off(tmp_path: Path) -> N
 
 def _with_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_what_is_done_is_found_by_one_listing_and_the_records(tmp_path: Path) -> None:
+    for number in range(3):
+        write_shard(folder_store(tmp_path / "store"), "train", shard_table(number, rows=2))
+    steps: list[str] = []
+    whole, damaged = checked_shards(folder_store(tmp_path / "store", steps.append))
+    assert ([files.number for files in whole], damaged) == ([0, 1, 2], [])
+    assert sorted(steps) == ["list", "read", "read", "read"]
