@@ -21,6 +21,7 @@ from pipeline.run_ray import RayOptions, run_ray
 from pipeline.stopping import BY_SIGTERM, Stopped, Stopper
 from pipeline.watchdog import Patience, Watchdog
 from pipeline.wording import counted
+from stages.shard.place import Place
 
 STALLED = 75
 """Exit code of a run that was ended because nothing moved: "temporary failure, try again" (sysexits.h)."""
@@ -92,7 +93,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) ->
     return Outcome(log.shards, log.images, time.monotonic() - started, left, reason, code)
 
 
-def finish(root: Path, split: str, report: bool = True) -> None:
+def finish(root: Place, split: str, report: bool = True) -> None:
     """Write index, card and report."""
     from pipeline.dataset.finish import finish_dataset
     from pipeline.report import write_report
@@ -129,7 +130,7 @@ def _receipts(job: Job, options: RunOptions, lease: Lease, context: RunContext) 
     return run_ray(job.read, chain, job.todo, options.ray, context)
 
 
-def summary(root: Path) -> list[str]:
+def summary(root: Place) -> list[str]:
     """What the dataset holds, as lines: counts, rejects by reason, images a second by stage."""
     from pipeline.dataset.layout import all_shards
     from pipeline.dataset.newer import replaced_rows, without_replaced

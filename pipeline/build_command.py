@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `build` and `retry` do, from the request to the last line that they print."""
 
-from pathlib import Path
-
 from pipeline import build as steps
 from pipeline.build import RunOptions
 from pipeline.dataset.layout import is_finished
@@ -11,6 +9,7 @@ from pipeline.lease import Lease
 from pipeline.retry import RetryRequest, begin_retry, checked
 from pipeline.survey import Request, begin, survey
 from pipeline.wording import counted
+from stages.shard.place import Place
 
 
 def build_dataset(request: Request, options: RunOptions) -> int:
@@ -66,7 +65,7 @@ def _carried_out(job: Job, options: RunOptions, lease: Lease) -> int:
     return outcome.code
 
 
-def _nothing(root: Path, restored: str = "") -> int:
+def _nothing(root: Place, restored: str = "") -> int:
     print(f"nothing to do: {root} is complete{restored}")
     print(f"report       {(root / 'report.html').resolve()}")
     return 0

@@ -11,6 +11,7 @@ from pipeline.cli_miniature import miniature
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.guard import check_packages
+from stages.shard.place import Place, place
 
 _WrongUsage: Any = typer.BadParameter.__bases__[0]
 """`UsageError` of the click that typer brings."""
@@ -27,7 +28,7 @@ app.add_typer(miniature, name="miniature")
 
 Config = Annotated[Path, typer.Argument(help="YAML file, for instance configs/build/miniature.yaml")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override a value; repeatable")]
-Dataset = Annotated[Path, typer.Argument(help="A dataset's folder")]
+Dataset = Annotated[str, typer.Argument(help="A dataset's folder: a path or a URI")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images of the input")]
 RunsOn = Annotated[Executor, typer.Option(help="`local` is one process, for debugging")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster; a local one if not given")]
@@ -40,7 +41,7 @@ StallLimit = Annotated[float, typer.Option(min=0, help="Minutes without a move u
 def build(
     config: Config,
     source: Annotated[str, typer.Option("--input", help="Folder, tars or parquet: a path or a URI")],
-    output: Annotated[Path, typer.Option(help="The dataset's folder")],
+    output: Annotated[str, typer.Option(help="The dataset's folder: a path or a URI")],
     overrides: Set = None,
     limit: Limit = None,
     extend: Annotated[bool, typer.Option("--extend", help="Add what the input has got since")] = False,
@@ -59,7 +60,7 @@ def build(
     if extend and overwrite:
         raise UserError("--extend and --overwrite exclude one another; give one of them")
     way = Way.extend if extend else Way.overwrite if overwrite else Way.resume
-    request = Request(load_config(config, overrides or ()), source, output, limit, way)
+    request = Request(load_config(config, overrides or ()), source, _place(output), limit, way)
     raise typer.Exit(build_dataset(request, _options(executor, address, grace, stall_after, stall_limit)))
 
 
@@ -82,7 +83,7 @@ def retry(
     from pipeline.build_command import retry_rows
     from pipeline.retry import RetryRequest
 
-    request = RetryRequest(dataset, tuple(where or ("status=error",)), source, tuple(overrides or ()))
+    request = RetryRequest(_place(dataset), tuple(where or ("status=error",)), source, tuple(overrides or ()))
     raise typer.Exit(retry_rows(request, _options(executor, address, grace, stall_after, stall_limit)))
 
 
@@ -91,7 +92,7 @@ def plan(
     config: Config,
     overrides: Set = None,
     source: Annotated[str | None, typer.Option("--input", help="Folder, tars or parquet")] = None,
-    output: Annotated[Path | None, typer.Option(help="The dataset's folder")] = None,
+    output: Annotated[str | None, typer.Option(help="The dataset's folder: a path or a URI")] = None,
     limit: Limit = None,
 ) -> None:
     """Show what a build would do; touches nothing, loads no model."""
@@ -101,7 +102,7 @@ def plan(
     from pipeline.plan import capacity_lines, plan_table, shard_line
 
     checked = load_config(config, overrides or ())
-    lines = [*capacity_lines(checked), shard_line(checked, source, output, limit)]
+    lines = [*capacity_lines(checked), shard_line(checked, source, _place(output) if output else None, limit)]
     Console(width=None if sys.stdout.isatty() else 160).print(plan_table(checked))
     print("\n".join(lines))
 
@@ -116,8 +117,9 @@ def verify(
     from pipeline.dataset.verify import verify as check
     from pipeline.progress import shown
 
-    with shown(len(all_shards(dataset))) as tell:
-        result = check(dataset, deep=deep, progress=tell)
+    root = _place(dataset)
+    with shown(len(all_shards(root))) as tell:
+        result = check(root, deep=deep, progress=tell)
     for problem in result.problems:
         print(problem)
     print(result.line())
@@ -136,7 +138,7 @@ def inspect(
     from pipeline.dataset.draw import overlay
     from pipeline.dataset.read_sample import describe, find_sample
 
-    sample = find_sample(dataset, key)
+    sample = find_sample(_place(dataset), key)
     print(describe(sample))
     if sample.jpg:
         place = png or Path(f"{sample.key}.png")
@@ -152,7 +154,7 @@ def report(dataset: Dataset) -> None:
     """Write report.html again."""
     from pipeline.report import write_report
 
-    print(write_report(dataset).resolve())
+    print(write_report(_place(dataset)).resolve())
 
 
 @app.command()
@@ -174,6 +176,13 @@ def _options(
     from pipeline.watchdog import Patience
 
     return RunOptions(executor, RayOptions(address), grace, Patience(60 * stall_after, 60 * stall_limit))
+
+
+def _place(text: str) -> Place:
+    try:
+        return place(text)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def main() -> None:

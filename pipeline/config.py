@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -17,6 +16,7 @@ from pipeline.fields import build, nearest, settable
 from pipeline.yaml_file import parse_yaml, read_yaml
 from stages import STAGES, stage_class
 from stages.base import Stage
+from stages.shard.place import Place
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class BuildConfig:
     """Name to stage, for every name in `chain`."""
 
 
-def load_config(path: Path, overrides: Iterable[str] = ()) -> BuildConfig:
+def load_config(path: Place, overrides: Iterable[str] = ()) -> BuildConfig:
     """Read a YAML file, apply `key.path=value` overrides and check everything.
 
     Raises:

@@ -13,6 +13,7 @@ from pipeline.run_log import RunLog
 from pipeline.stopping import Stopper
 from stages.attempts import Notes
 from stages.shard.fence import Fence
+from stages.shard.place import Place
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class RunContext:
         shutil.rmtree(self.notes.folder, ignore_errors=True)
 
 
-def notes_folder(root: Path, token: str) -> Notes:
+def notes_folder(root: Place, token: str) -> Notes:
     """Where a run's workers note what they have in hand: with the dataset if that is a folder that all of
     them see, else on each machine."""
     if isinstance(root, Path):

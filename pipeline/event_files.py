@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from stages.shard.commit import replace
+from stages.shard.place import Place
 
 _PART = 1 << 20
 """Bytes after which a new file begins where each is written as a whole."""
@@ -50,7 +51,7 @@ class RewrittenFiles:
     later: ClassVar = True
     """Whether what was added is written only by `keep`."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Place, name: str) -> None:
         """Nothing is done before the first line."""
         self._folder, self._name = folder, name
         self._part = 0
@@ -58,7 +59,7 @@ class RewrittenFiles:
         self._written = 0
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Place:
         """The file that is written next."""
         return self._folder / f"{self._name}-{self._part:04d}.jsonl"
 

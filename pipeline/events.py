@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 
 from pipeline.event_files import AppendedFile, RewrittenFiles
 from pipeline.ticker import Ticker
+from stages.shard.place import Place
 
 EventName = Literal[
     "start",
@@ -44,7 +45,7 @@ class Events:
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         run: str,
         *,
         appends: bool | None = None,
@@ -64,7 +65,11 @@ class Events:
         """Why events are missing; None if none are."""
         appends = isinstance(root, Path) if appends is None else appends
         meta = root / "_meta"
-        self._file = AppendedFile(meta / "events.jsonl") if appends else RewrittenFiles(meta / "events", run)
+        self._file = (
+            AppendedFile(meta / "events.jsonl")
+            if appends and isinstance(meta, Path)
+            else RewrittenFiles(meta / "events", run)
+        )
         self._run, self._every, self._complain = run, every, complain
         # A handler of a signal may come in while its own thread writes.
         self._turn = threading.RLock()
@@ -114,7 +119,7 @@ class Events:
                 )
 
 
-def read_events(root: Path) -> Iterator[dict[str, Any]]:
+def read_events(root: Place) -> Iterator[dict[str, Any]]:
     """The events of all runs in the order of each run's; lines that are broken are left out."""
     meta = root / "_meta"
     parts = sorted((meta / "events").iterdir()) if (meta / "events").exists() else []

@@ -3,10 +3,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pipeline.config import BuildConfig
-from pipeline.dataset.layout import committed_shards, is_whole
+from pipeline.dataset.layout import checked_shards
 from pipeline.dataset.parts import Part
 from pipeline.operators import Operator, operators
 from pipeline.shard_reader import ShardReader
@@ -14,6 +13,7 @@ from pipeline.sources import Source
 from pipeline.wording import counted
 from stages.base import Stage
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place, address
 from stages.write import Write
 
 
@@ -21,7 +21,7 @@ from stages.write import Write
 class Job:
     """What is to be done in one output folder."""
 
-    root: Path
+    root: Place
     split: str
     stages: Mapping[str, Stage]
     """In order."""
@@ -54,7 +54,7 @@ class Job:
 
     def chain(self, token: str) -> list[Operator]:
         """The operators, for the run that holds the folder's lease with this token."""
-        folder = str(self.root.resolve())
+        folder = address(self.root.resolve())
         write = replace(self.stages["write"], folder=folder, token=token)  # pyright: ignore[reportCallIssue]
         return operators({**self.stages, "write": write})
 
@@ -64,21 +64,20 @@ class Job:
             shard.stats.unlink(missing_ok=True)
 
 
-def job_of(root: Path, config: BuildConfig, origin: Source, parts: Sequence[Part]) -> Job:
+def job_of(root: Place, config: BuildConfig, origin: Source, parts: Sequence[Part]) -> Job:
     """What is to be done about these parts; reads names, sizes and the small stats files, writes nothing."""
     split = split_of(config)
-    committed = {shard.number: shard for shard in committed_shards(root, split)}
+    whole, damaged = checked_shards(root, split)
+    done = {shard.number for shard in whole}
     wanted = [number for part in parts for number in part.numbers]
-    damaged = tuple(committed[n] for n in wanted if n in committed and not is_whole(committed[n]))
-    bad = {shard.number for shard in damaged}
     return Job(
         root=root,
         split=split,
         stages=config.stages,
         read=ShardReader(origin, tuple(parts)),
         parts=tuple(parts),
-        todo=[number for number in wanted if number not in committed or number in bad],
-        damaged=damaged,
+        todo=[number for number in wanted if number not in done],
+        damaged=tuple(shard for shard in damaged if shard.number in {*wanted}),
     )
 
 

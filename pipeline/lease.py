@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import UserError
@@ -22,6 +21,7 @@ from pipeline.takeover import alone_in, take_folder
 from pipeline.ticker import Ticker
 from stages.shard.commit import replace
 from stages.shard.fence import RUNNING, STOPPING, Fence, lease_content, lease_fields, lease_path
+from stages.shard.place import Place, address
 
 EVERY = 10.0
 """Seconds from one beat to the next."""
@@ -34,9 +34,9 @@ def _tell(line: str) -> None:
 class Lease:
     """The right to write into an output folder, until the `with` block ends or another run takes it."""
 
-    def __init__(self, root: Path, every: float) -> None:
+    def __init__(self, root: Place, every: float) -> None:
         """Nothing is done yet; see `take`."""
-        folder = str(root.resolve()) if isinstance(root, Path) else str(root)
+        folder = address(root.resolve())
         self.lost = threading.Event()
         """Set once another run has the folder, or somebody removed the lease."""
         self.fence = Fence(folder, uuid.uuid4().hex)
@@ -57,7 +57,7 @@ class Lease:
     @classmethod
     def take(
         cls,
-        root: Path,
+        root: Place,
         *,
         every: float = EVERY,
         patience: float | None = None,

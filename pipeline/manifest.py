@@ -7,7 +7,6 @@ Fields that only say where and how fast the work runs (`resources`) are not part
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,6 +19,7 @@ from stages.backend import backends_of
 from stages.base import Stage
 from stages.columns import SCHEMA_VERSION
 from stages.shard.commit import replace
+from stages.shard.place import Place
 
 _PACKAGES = ("subjectforge", "torch", "transformers", "spacy", "ray", "pyarrow", "pillow")
 
@@ -48,7 +48,10 @@ def without_resources(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def claim(
-    root: Path, identity: Mapping[str, Any], about: Mapping[str, Any], config: Mapping[str, Any] | None = None
+    root: Place,
+    identity: Mapping[str, Any],
+    about: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
 ) -> str:
     """Make `root` this run's output folder, or see that it already is; returns the fingerprint.
 
@@ -77,7 +80,7 @@ def claim(
     return mark
 
 
-def check_claim(root: Path, identity: Mapping[str, Any], overwrite: bool = False) -> bool:
+def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = False) -> bool:
     """Whether `root` is already this run's output folder; False if it can become it.
 
     A folder in which no shard is committed is nobody's yet; `overwrite` takes any dataset's folder.
@@ -109,7 +112,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [path.removeprefix(".")]
 
 
-def _refuse_if_changed(root: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _refuse_if_changed(root: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     changed = differences(old, json.loads(json.dumps(new)))
     if changed:
         shown = ", ".join(changed[:6]) + (f" and {len(changed) - 6} more" if len(changed) > 6 else "")

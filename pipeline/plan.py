@@ -11,6 +11,7 @@ from rich.table import Table
 from pipeline.config import BuildConfig
 from pipeline.operators import needed_cpus, needed_gpus, operators
 from pipeline.wording import counted
+from stages.shard.place import Place
 
 
 def plan_table(config: BuildConfig) -> Table:
@@ -37,7 +38,7 @@ def capacity_lines(config: BuildConfig) -> list[str]:
     return [f"holds {cpus:g} CPUs and {gpus:g} GPUs; this machine has {here}: {verdict}"]
 
 
-def shard_line(config: BuildConfig, source: str | None, output: Path | None, limit: int | None) -> str:
+def shard_line(config: BuildConfig, source: str | None, output: Place | None, limit: int | None) -> str:
     """Shards done and to do, as far as input and output are known; reads names and local weights' bytes.
 
     Raises:

@@ -4,7 +4,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from pipeline.sources import LISTING, Source
 from pipeline.survey import opened
 from stages.columns import ERROR, OK
 from stages.shard.files import place_of
+from stages.shard.place import Place
 
 COLUMNS = ("status", "stage", "reason", "source_key", "key")
 """What rows can be chosen by."""
@@ -31,7 +31,7 @@ COLUMNS = ("status", "stage", "reason", "source_key", "key")
 class RetryRequest:
     """What a person asks for."""
 
-    root: Path
+    root: Place
     where: tuple[str, ...]
     """`column=value`, all of which must hold."""
     source: str | None = None
@@ -43,7 +43,7 @@ class RetryRequest:
 class Retry:
     """A request that is checked."""
 
-    root: Path
+    root: Place
     where: Mapping[str, str]
     config: BuildConfig
     origin: Source

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +20,8 @@ from pipeline.job import Job, job_of
 from pipeline.manifest import check_claim, claim, identity_of
 from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.digest import source_digest
+from stages.shard.place import Place
+from stages.shard.uri import plain_name
 
 
 class Way(StrEnum):
@@ -40,7 +41,7 @@ class Request:
 
     config: BuildConfig
     source: str
-    root: Path
+    root: Place
     limit: int | None = None
     way: Way = Way.resume
 
@@ -111,16 +112,16 @@ def begin(outlook: Outlook) -> Job:
     return job
 
 
-def opened(config: BuildConfig, source: str, root: Path | None) -> Source:
+def opened(config: BuildConfig, source: str, root: Place | None) -> Source:
     """The source of a build.
 
     Raises:
         UserError: bad input, or an output folder inside of it.
     """
     origin = open_source(source, config.source.kind, config.source.image_column)
-    folder = origin.location.local_folder()
-    if folder is not None and root is not None and root.resolve().is_relative_to(folder):
-        raise UserError(f"--output {root} lies inside --input {source}: its files would be input; move it")
+    if root is not None and origin.location.holds(root):
+        shown = plain_name(source)
+        raise UserError(f"--output {root} lies inside --input {shown}: its files would be input; move it")
     return origin
 
 

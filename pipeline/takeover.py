@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.holder import holder_of
 from stages.shard.commit import replace
 from stages.shard.fence import lease_content, lease_fields, lease_path
+from stages.shard.place import Place
 
 _TRIES = 100
 _LOOKS = 30
@@ -27,7 +28,7 @@ _TURN = 0.05
 
 
 def take_folder(
-    root: Path, content: bytes, patience: float, settle: float, tell: Callable[[str], object]
+    root: Place, content: bytes, patience: float, settle: float, tell: Callable[[str], object]
 ) -> None:
     """Write a lease of our own with this content; the arguments are those of `pipeline.lease.Lease.take`.
 
@@ -53,11 +54,11 @@ def take_folder(
 
 
 def _written(
-    root: Path, found: bytes | None, silent: bytes | None, content: bytes
+    root: Place, found: bytes | None, silent: bytes | None, content: bytes
 ) -> Literal["alone", "after the end of another", "perhaps with others", False]:
     """Write our lease unless the run of `found` may be alive; says how sure it is."""
     if found is None and isinstance(root, Path):
-        return "alone" if _created(lease_path(root), content) else False
+        return "alone" if _created(root / "_meta" / lease_path(root).name, content) else False
     ended = found is not None and _has_ended(root, found)
     if not (ended or found is None or found == silent):
         return False
@@ -66,7 +67,7 @@ def _written(
 
 
 @contextmanager
-def alone_in(root: Path) -> Iterator[bool]:
+def alone_in(root: Place) -> Iterator[bool]:
     """Runs take turns at the steps that read and write the lease; yields whether the file system sees to it.
 
     Raises:
@@ -118,7 +119,7 @@ def _created(path: Path, content: bytes) -> bool:
     return True
 
 
-def _has_ended(root: Path, content: bytes) -> bool:
+def _has_ended(root: Place, content: bytes) -> bool:
     fields = lease_fields(content) or {}
     holder = holder_of(fields)
     running = holder.is_running() if holder else None
@@ -127,7 +128,7 @@ def _has_ended(root: Path, content: bytes) -> bool:
     return running is False
 
 
-def _watched(root: Path, content: bytes, patience: float, tell: Callable[[str], object]) -> bytes | None:
+def _watched(root: Place, content: bytes, patience: float, tell: Callable[[str], object]) -> bytes | None:
     """The lease's content if it stays as it is for `patience`, None if another one takes its place.
 
     Raises:
@@ -146,7 +147,7 @@ def _watched(root: Path, content: bytes, patience: float, tell: Callable[[str], 
     return content
 
 
-def _in_use(root: Path, content: bytes) -> UserError:
+def _in_use(root: Place, content: bytes) -> UserError:
     return UserError(
         f"{root} is being written by {_who(content)}; wait for it, stop it, or give another --output"
     )

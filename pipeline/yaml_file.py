@@ -2,12 +2,12 @@
 """YAML files as plain mappings; a key that is given twice is a mistake, not a choice of the last one."""
 
 from collections.abc import Hashable
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipeline.errors import UserError
+from stages.shard.place import Place
 
 
 class _Loader(yaml.SafeLoader):
@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Place) -> dict[str, Any]:
     """The keys and values of a file.
 
     Raises:

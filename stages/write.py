@@ -6,7 +6,6 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -16,8 +15,9 @@ from stages.base import Stage, TableFunction
 from stages.columns import BACKOFF, DEATHS, LEDGER, SECONDS
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
-from stages.shard.fence import Fence
+from stages.shard.fence import NO_FENCE, Fence
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import Place, place
 
 RECEIPT = pa.schema(
     [
@@ -61,8 +61,8 @@ class Write(Stage):
     outputs: ClassVar[pa.Schema] = RECEIPT
     whole: ClassVar[bool] = True
     version: ClassVar[int] = 2
-    folder: str = field(default="", metadata={"by_run": True})
-    """The dataset's root; the run sets it."""
+    folder: str = field(default="", repr=False, metadata={"by_run": True})
+    """The dataset's root, a path or a URI, which may hold credentials; the run sets it."""
     token: str = field(default="", metadata={"by_run": True})
     """Of the lease that the run holds on the folder; the run sets it."""
     split: str = "train"
@@ -79,10 +79,10 @@ class Write(Stage):
 
     def setup(self) -> TableFunction:
         """Nothing to load."""
-        return partial(write_shard, Path(self.folder), self.split, Fence(self.folder, self.token))
+        return partial(write_shard, place(self.folder), self.split, fence=Fence(self.folder, self.token))
 
 
-def write_shard(root: Path, split: str, fence: Fence, table: pa.Table) -> pa.Table:
+def write_shard(root: Place, split: str, table: pa.Table, fence: Fence = NO_FENCE) -> pa.Table:
     """Write the shard that `table` holds, unless it is committed; see `Write`.
 
     Raises:
@@ -96,9 +96,8 @@ def write_shard(root: Path, split: str, fence: Fence, table: pa.Table) -> pa.Tab
         table = table.sort_by("key")
     number = _shard_number(sorted(keys))
     files = ShardFiles(root / "data" / split, number)
-    fence.check()
     written = not files.stats.exists() and commit(
-        (files.tar, files.parquet, files.stats), partial(fill_shard, number, table)
+        (files.tar, files.parquet, files.stats), partial(fill_shard, number, table), fence.check
     )
     if written:
         _log_seconds(root, files, table, time.perf_counter() - started)
@@ -114,7 +113,7 @@ def _shard_number(keys: list[str]) -> int:
     return number
 
 
-def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> None:
+def _log_seconds(root: Place, files: ShardFiles, table: pa.Table, own: float) -> None:
     names = [name for name in table.column_names if name.startswith(SECONDS)]
     seconds = _seconds(table)
     worked = {name: table.num_rows - table[name].null_count for name in names}

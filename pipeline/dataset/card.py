@@ -15,6 +15,7 @@ from pipeline.dataset.layout import meta_folder
 from pipeline.dataset.totals import Totals
 from stages.columns import ENTITY, SAMPLE, SCHEMA_VERSION
 from stages.extra_columns import is_any_list
+from stages.shard.place import Place
 from stages.shard.record import MEMBERS
 
 _TEXT = Path(__file__).with_name("card.template")
@@ -58,7 +59,7 @@ _MEANINGS = {
 }
 
 
-def card(root: Path, split: str, totals: Totals, extra: pa.Schema) -> str:
+def card(root: Place, split: str, totals: Totals, extra: pa.Schema) -> str:
     """The text of `README.md`, Markdown with YAML front matter.
 
     Args:
@@ -160,11 +161,11 @@ def _made(manifest: dict[str, Any]) -> str:
     return "\n".join(f"- {name}: `{value}`" for name, value in facts.items() if value) or "Not recorded."
 
 
-def _config(path: Path) -> str:
+def _config(path: Place) -> str:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else "# not recorded"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Place) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):

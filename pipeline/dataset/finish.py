@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,11 +23,12 @@ from stages.columns import SAMPLE
 from stages.extra_columns import extra_columns
 from stages.shard.commit import remove_leftovers, replace, rewrite
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place, open_parquet
 
 _MASK = re.compile(r"entities\..+\.rle\.")
 
 
-def finish_dataset(root: Path, split: str = "train") -> Totals:
+def finish_dataset(root: Place, split: str = "train") -> Totals:
     """Write `_meta/shards.json`, `_meta/index.parquet` and `README.md`; return what the shards add up to.
 
     Also removes temporary files that dead writers left.
@@ -46,7 +46,7 @@ def finish_dataset(root: Path, split: str = "train") -> Totals:
         _write_index(index_path(root), shards, replaced_rows(root))
         replace(path, content)
     added = without_replaced(totals(shards), shards, replaced_rows(root))
-    extra = extra_columns(pq.read_schema(index_path(root)))
+    extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
     return added
 
@@ -60,7 +60,7 @@ def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, An
     }
 
 
-def _write_index(path: Path, shards: Sequence[ShardFiles], replaced: Replaced) -> None:
+def _write_index(path: Place, shards: Sequence[ShardFiles], replaced: Replaced) -> None:
     """The newest rows without the masks, one shard a row group, so that memory stays that of one shard."""
     rewrite(path, lambda stream: _copy_rows(stream, shards, replaced))
 
@@ -80,6 +80,6 @@ def _copy_rows(stream: Any, shards: Sequence[ShardFiles], replaced: Replaced) ->
 
 
 def _without_masks(shard: ShardFiles) -> pa.Table:
-    with pq.ParquetFile(shard.parquet) as file:
+    with open_parquet(shard.parquet) as file:
         leaves = [file.schema.column(index).path for index in range(len(file.schema))]
         return file.read(columns=[leaf for leaf in leaves if not _MASK.match(leaf)])

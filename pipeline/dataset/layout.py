@@ -7,89 +7,110 @@ committed, any other is not.
 
 import json
 import re
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from pipeline.errors import UserError
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place, file_sizes, in_order
 
 _STATS = re.compile(r"(\d{5,})_stats\.json")
 
 
-def split_folder(root: Path, split: str = "train") -> Path:
+def split_folder(root: Place, split: str = "train") -> Place:
     """Where the shards of a split are."""
     return root / "data" / split
 
 
-def split_folders(root: Path) -> list[Path]:
+def split_folders(root: Place) -> list[Place]:
     """The folders of all splits that are there, sorted."""
     data = root / "data"
     return sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
 
 
-def committed_shards(root: Path, split: str = "train") -> list[ShardFiles]:
+def committed_shards(root: Place, split: str = "train") -> list[ShardFiles]:
     """The committed shards of a split in the order of their numbers; one directory listing."""
     folder = split_folder(root, split)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted(ShardFiles(folder, int(match[1])) for match in map(_STATS.fullmatch, names) if match)
+    return _shards(folder, names)
 
 
-def is_whole(shard: ShardFiles) -> bool:
-    """Whether a committed shard's files are there with the sizes that its stats state; reads no contents."""
+def checked_shards(root: Place, split: str = "train") -> tuple[list[ShardFiles], list[ShardFiles]]:
+    """The committed shards whose files are there with the sizes that their stats state, and the others.
+
+    One listing of the folder, and the stats; reads no other contents.
+    """
+    folder = split_folder(root, split)
+    sizes = file_sizes(folder)
+    shards = _shards(folder, sizes)
+    whole = [*in_order(root, lambda shard: _is_whole(shard, sizes), shards)]
+    pairs = [*zip(shards, whole, strict=True)]
+    return [shard for shard, good in pairs if good], [shard for shard, good in pairs if not good]
+
+
+def _is_whole(shard: ShardFiles, sizes: Mapping[str, int]) -> bool:
     try:
         files = json.loads(shard.stats.read_bytes())["files"]
         return all(
-            path.stat().st_size == files[kind]["bytes"]
+            sizes.get(path.name) == files[kind]["bytes"]
             for kind, path in (("tar", shard.tar), ("parquet", shard.parquet))
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def all_shards(root: Path) -> list[ShardFiles]:
+def _shards(folder: Place, names: Iterable[str]) -> list[ShardFiles]:
+    return sorted(ShardFiles(folder, int(match[1])) for match in map(_STATS.fullmatch, names) if match)
+
+
+def all_shards(root: Place) -> list[ShardFiles]:
     """The committed shards of all splits.
 
     Raises:
         UserError: if the folder is no dataset.
     """
-    if not root.is_dir():
+    try:
+        there, data = root.is_dir(), (root / "data").is_dir()
+    except OSError as error:
+        raise UserError(f"{root} cannot be reached: {error}; check address and access") from error
+    if not there:
         raise UserError(f"{root} does not exist; give the folder that `subjectforge build` wrote")
-    if not (root / "data").is_dir():
+    if not data:
         raise UserError(
             f"{root} is not a dataset: it has no folder `data`; give what `subjectforge build` wrote"
         )
     return [shard for folder in split_folders(root) for shard in committed_shards(root, folder.name)]
 
 
-def meta_folder(root: Path) -> Path:
+def meta_folder(root: Place) -> Place:
     """What is known about the build: configuration, source listing, index."""
     return root / "_meta"
 
 
-def source_folder(root: Path) -> Path:
+def source_folder(root: Place) -> Place:
     """The listings of what the shards are to hold; see `pipeline.dataset.parts`."""
     return meta_folder(root) / "source"
 
 
-def shards_path(root: Path) -> Path:
+def shards_path(root: Place) -> Place:
     """The list of committed shards: url, samples, rows, bytes, sha256."""
     return meta_folder(root) / "shards.json"
 
 
-def index_path(root: Path) -> Path:
+def index_path(root: Place) -> Place:
     """All shards' rows in one parquet, without the masks."""
     return meta_folder(root) / "index.parquet"
 
 
-def card_path(root: Path) -> Path:
+def card_path(root: Place) -> Place:
     """The dataset card."""
     return root / "README.md"
 
 
-def report_path(root: Path) -> Path:
+def report_path(root: Place) -> Place:
     """The page that shows what the dataset holds."""
     return root / "report.html"
 
 
-def is_finished(root: Path) -> bool:
+def is_finished(root: Place) -> bool:
     """Whether all is there that follows from the shards."""
     return all(place(root).is_file() for place in (shards_path, index_path, card_path, report_path))

@@ -4,7 +4,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +15,13 @@ from pipeline.dataset.totals import Totals
 from pipeline.errors import UserError
 from stages.columns import ERROR, REJECTED
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import Place
 
 Replaced = Mapping[int, Collection[str]]
 """By shard number the keys of rows that are no longer the newest of their source items."""
 
 
-def replaced_rows(root: Path) -> Replaced:
+def replaced_rows(root: Place) -> Replaced:
     """Read what the committed shards of retries replace; memory grows with what was retried only.
 
     Raises:
@@ -39,7 +39,7 @@ def replaced_rows(root: Path) -> Replaced:
     return found
 
 
-def retry_shards(root: Path) -> list[ShardFiles]:
+def retry_shards(root: Place) -> list[ShardFiles]:
     """The committed shards that retries have written, in order.
 
     Raises:

@@ -9,7 +9,6 @@ part; items that the source got later are another, and so is every retry.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.sources.base import LISTING
 from pipeline.sources.shards import shard_slice, write_row_groups
 from stages.shard.commit import rewrite
+from stages.shard.place import Place
 
 _ABOUT = b"subjectforge.part"
 BUILD, EXTEND, RETRY = "build", "extend", "retry"
@@ -30,7 +30,7 @@ _REMEDY = "restore it, or begin anew with --overwrite"
 class Part:
     """Shards `first` to `first + shards - 1`, and what is known about them."""
 
-    listing: Path
+    listing: Place
     """The file with a row for every item that the part's shards are to hold."""
     first: int
     shards: int
@@ -58,7 +58,7 @@ class Part:
             return file.read_row_group(shard - self.first, columns=columns)
 
 
-def read_part(listing: Path) -> Part:
+def read_part(listing: Place) -> Part:
     """A part by its file's footer.
 
     Raises:
@@ -73,7 +73,7 @@ def read_part(listing: Path) -> Part:
     return Part(listing, int(listing.stem), shards, rows, about)
 
 
-def part_files(root: Path) -> list[Path]:
+def part_files(root: Place) -> list[Place]:
     """The files of all parts in the order of their shards."""
     folder = source_folder(root)
     if not folder.is_dir():
@@ -83,12 +83,12 @@ def part_files(root: Path) -> list[Path]:
     )
 
 
-def read_parts(root: Path) -> list[Part]:
+def read_parts(root: Place) -> list[Part]:
     """All parts of a dataset; see `read_part`."""
     return [read_part(path) for path in part_files(root)]
 
 
-def known_parts(root: Path) -> list[Part]:
+def known_parts(root: Place) -> list[Part]:
     """All parts of a dataset whose shards are there.
 
     Raises:
@@ -105,7 +105,7 @@ def known_parts(root: Path) -> list[Part]:
     return parts
 
 
-def write_part(root: Path, first: int, listing: pa.Table, shard_size: int, about: Mapping[str, Any]) -> Part:
+def write_part(root: Place, first: int, listing: pa.Table, shard_size: int, about: Mapping[str, Any]) -> Part:
     """Plan shards from number `first` on: from then on they are missing until they are committed."""
     metadata = {_ABOUT: json.dumps(about, sort_keys=True)}
     path = source_folder(root) / f"{first:05d}.parquet"

@@ -3,15 +3,15 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from pipeline.dataset.layout import all_shards
 from pipeline.errors import UserError
 from stages.columns import OFFSETS, OK
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import Place, open_parquet
 
 Row = dict[str, Any]
 
@@ -37,7 +37,7 @@ class Sample:
         return self.row["key"]
 
 
-def find_sample(root: Path, key: str) -> Sample:
+def find_sample(root: Place, key: str) -> Sample:
     """The sample with this key, or the first with this source key.
 
     Raises:
@@ -52,11 +52,11 @@ def find_sample(root: Path, key: str) -> Sample:
         column, shards = "key", [files for files in shards if files.number == number]
     for shard in shards:
         try:
-            rows = pq.read_table(shard.parquet, filters=[(column, "==", key)]).to_pylist()
+            rows = open_parquet(shard.parquet).read().filter(pc.field(column) == key).to_pylist()
             if rows:
                 return read_sample(shard, rows[0])
         except (OSError, ValueError) as error:
-            name = shard.parquet.with_suffix("")
+            name = shard.folder / shard.stem
             raise UserError(f"shard {name} is damaged ({error}); run `subjectforge verify {root}`") from error
     raise UserError(f"{root} has no sample with the key or source key {key!r}; its parquets list all of them")
 

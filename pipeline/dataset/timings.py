@@ -5,10 +5,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.dataset.layout import meta_folder
+from stages.shard.place import Place, in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class BackOff:
     """Shards in which it happened."""
 
 
-def images_per_second(root: Path) -> dict[str, float]:
+def images_per_second(root: Place) -> dict[str, float]:
     """For each stage the images that one worker does in a second, over all shards that were timed; images
     that were lost before they came to it do not count."""
     rows: Counter[str] = Counter()
@@ -33,7 +33,7 @@ def images_per_second(root: Path) -> dict[str, float]:
     return {stage: rows[stage] / spent for stage, spent in seconds.items() if spent > 0}
 
 
-def backoffs(root: Path) -> dict[str, BackOff]:
+def backoffs(root: Place) -> dict[str, BackOff]:
     """The stages that ran out of memory, by name; empty if there was enough.
 
     Logs of earlier versions do not say; they count as if there had been enough.
@@ -46,6 +46,6 @@ def backoffs(root: Path) -> dict[str, BackOff]:
     return dict(sorted(found.items()))
 
 
-def _timings(root: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted((meta_folder(root) / "timings").glob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
+def _timings(root: Place) -> Iterator[dict[str, Any]]:
+    logs = sorted((meta_folder(root) / "timings").glob("*.json"))
+    yield from in_order(root, lambda log: json.loads(log.read_text(encoding="utf-8")), logs)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from stages.shard.files import ShardFiles
+from stages.shard.place import in_order
 
 
 @dataclass(slots=True)
@@ -47,15 +48,20 @@ def all_stats(shards: Iterable[ShardFiles]) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: if one is unreadable or lacks something.
     """
-    for shard in shards:
-        try:
-            stats = json.loads(shard.stats.read_bytes())
-            Totals().add(stats)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"the stats file {shard.stats} is damaged ({error!r}); delete it and build again"
-            ) from error
-        yield stats
+    shards = [*shards]
+    if shards:
+        yield from in_order(shards[0].folder, _stats, shards)
+
+
+def _stats(shard: ShardFiles) -> dict[str, Any]:
+    try:
+        stats = json.loads(shard.stats.read_bytes())
+        Totals().add(stats)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the stats file {shard.stats} is damaged ({error!r}); delete it and build again"
+        ) from error
+    return stats
 
 
 def totals(shards: Iterable[ShardFiles]) -> Totals:

@@ -10,7 +10,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -21,13 +20,16 @@ from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, re
 from pipeline.dataset.verify_newer import Listed, check_replacing, listed_rows
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place, below
+from stages.shard.remote_path import RemotePath
+from stages.shard.store_commit import unfinished
 
 Progress = Callable[[int, int], None]
 _Job = tuple[ShardFiles, list[Listed] | None, bool, Indexed | None]
 
 
 def verify(
-    root: Path, deep: bool = False, workers: int | None = None, progress: Progress | None = None
+    root: Place, deep: bool = False, workers: int | None = None, progress: Progress | None = None
 ) -> Verification:
     """Check a dataset.
 
@@ -90,8 +92,8 @@ def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
             yield waiting.popleft().result()
 
 
-def _read_parts(root: Path) -> tuple[list[Part] | None, list[Problem]]:
-    parts, problems, place = [], [], source_folder(root).relative_to(root)
+def _read_parts(root: Place) -> tuple[list[Part] | None, list[Problem]]:
+    parts, problems, place = [], [], below(source_folder(root), root)
     for path in part_files(root):
         try:
             parts.append(read_part(path))
@@ -126,13 +128,13 @@ def _check_listed(parts: list[Part] | None, shards: list[ShardFiles]) -> Iterato
         yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
 
 
-def _check_foreign(root: Path, shards: list[ShardFiles]) -> Iterator[Problem]:
+def _check_foreign(root: Place, shards: list[ShardFiles]) -> Iterator[Problem]:
     ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
-    data = root / "data"
-    for path in sorted(
-        [*data.iterdir(), *(path for folder in split_folders(root) for path in folder.iterdir())]
-    ):
-        if path not in ours and path not in split_folders(root):
-            leftover = path.name.startswith(".") and ".tmp-" in path.name
+    folders = split_folders(root)
+    begun = {path for folder in folders if isinstance(folder, RemotePath) for path in unfinished(folder)}
+    found = [path for folder in (root / "data", *folders) for path in folder.iterdir()]
+    for path in sorted(found):
+        if path not in ours and path not in folders:
+            leftover = path in begun or (path.name.startswith(".") and ".tmp-" in path.name)
             what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
-            yield Problem("", f"{path.relative_to(root)} {what}")
+            yield Problem("", f"{below(path, root)} {what}")

@@ -4,20 +4,19 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from pipeline.config import fingerprint
 from pipeline.dataset.layout import index_path, meta_folder, shards_path
 from pipeline.dataset.problem import Problem
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import Place, below, open_parquet
 
 
-def check_manifest(root: Path) -> Iterator[Problem]:
+def check_manifest(root: Place) -> Iterator[Problem]:
     """Whether the manifest has its own fingerprint, and the configuration is the one that it names."""
     manifest, problem = _read(root, "manifest.json", json.loads)
     config, other = _read(root, "config.yaml", yaml.safe_load)
@@ -46,7 +45,7 @@ def _without_resources(config: Any) -> Any:
     return {**config, "stages": kept}
 
 
-def _read(root: Path, name: str, parse: Callable[[bytes], Any]) -> tuple[Any, Problem | None]:
+def _read(root: Place, name: str, parse: Callable[[bytes], Any]) -> tuple[Any, Problem | None]:
     try:
         return parse((meta_folder(root) / name).read_bytes()), None
     except FileNotFoundError:
@@ -55,7 +54,7 @@ def _read(root: Path, name: str, parse: Callable[[bytes], Any]) -> tuple[Any, Pr
         return None, Problem("", f"_meta/{name} is unreadable: {' '.join(str(error).split())}")
 
 
-def check_list(root: Path, listings: list[dict[str, Any]]) -> Iterator[Problem]:
+def check_list(root: Place, listings: list[dict[str, Any]]) -> Iterator[Problem]:
     """Whether `shards.json` lists the shards as they are.
 
     Args:
@@ -66,36 +65,36 @@ def check_list(root: Path, listings: list[dict[str, Any]]) -> Iterator[Problem]:
     try:
         listed = {entry["url"]: entry for entry in json.loads(path.read_bytes())}
     except FileNotFoundError:
-        yield Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")
+        yield Problem("", f"{below(path, root)} is missing; the same build again writes it")
         return
     except (OSError, ValueError, TypeError, KeyError) as error:
-        yield Problem("", f"{path.relative_to(root)} is unreadable: {error!r}")
+        yield Problem("", f"{below(path, root)} is unreadable: {error!r}")
         return
     found = {entry["url"]: entry for entry in listings if entry}
     for url in sorted({*listed, *found}):
         if listed.get(url) != found.get(url):
-            yield Problem("", f"{path.relative_to(root)} and the shard do not agree on {url}")
+            yield Problem("", f"{below(path, root)} and the shard do not agree on {url}")
 
 
-def read_index(root: Path) -> tuple[dict[int, int] | None, list[Problem]]:
+def read_index(root: Place) -> tuple[dict[int, int] | None, list[Problem]]:
     """Which row group of `index.parquet` is each shard's, by the keys in it; None if it cannot be read."""
     path = index_path(root)
     try:
-        with pq.ParquetFile(path) as index:
+        with open_parquet(path) as index:
             groups = range(index.num_row_groups)
             keys = [index.read_row_group(group, columns=["key"])["key"].to_pylist()[:1] for group in groups]
         return {place_of(key[0])[0]: group for group, key in enumerate(keys) if key}, []
     except FileNotFoundError:
-        return None, [Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")]
+        return None, [Problem("", f"{below(path, root)} is missing; the same build again writes it")]
     except (OSError, ValueError, IndexError, KeyError, TypeError, pa.ArrowException) as error:
-        return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
+        return None, [Problem("", f"{below(path, root)} is unreadable: {error}")]
 
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
     """Where the rows of a shard are in the index."""
 
-    index: Path
+    index: Place
     """The file with all shards' rows."""
     group: int
     """Which of its row groups is the shard's; -1 if none is."""
@@ -112,7 +111,7 @@ def check_indexed(files: ShardFiles, where: Indexed) -> Iterator[str]:
     """
     index = where.index
     try:
-        with pq.ParquetFile(index) as all_rows, pq.ParquetFile(files.parquet) as own:
+        with open_parquet(index) as all_rows, open_parquet(files.parquet) as own:
             columns = [all_rows.schema.column(number).path for number in range(len(all_rows.schema))]
             rows = own.read(columns=columns)
             keep = [key not in where.replaced for key in rows["key"].to_pylist()]

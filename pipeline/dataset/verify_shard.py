@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.dataset.local_copy import local_copy
 from pipeline.dataset.problem import Counts, Problem, ShardReport
 from pipeline.dataset.verify_members import check_tar
 from pipeline.dataset.verify_meta import Indexed, check_indexed
@@ -19,6 +19,7 @@ from pipeline.dataset.verify_stats import check_counts, check_file, read_stats
 from stages.columns import SAMPLE, SCHEMA_VERSION
 from stages.extra_columns import extra_columns, json_columns
 from stages.shard.files import ShardFiles
+from stages.shard.place import open_parquet
 
 Row = dict[str, Any]
 
@@ -36,7 +37,8 @@ def check_shard(
     """
     shard = f"{files.folder.name}/{files.stem}"
     try:
-        return _check(shard, files, listed, deep, index)
+        with local_copy(files) as near:
+            return _check(shard, near, listed, deep, index)
     # Whatever else is in there must not hide what is wrong with the other shards.
     except Exception as error:
         problem = Problem(shard, f"the shard cannot be checked: {error!r}")
@@ -60,7 +62,7 @@ def _check(
     # A parquet that is not the one that was written is not worth a decoder's trust.
     bad_parquet = bad_parquet or [*_check_schema(files)]
     problems = [Problem(shard, what) for what in bad_tar + bad_parquet]
-    extra = None if bad_parquet else extra_columns(pq.read_schema(files.parquet))
+    extra = None if bad_parquet else extra_columns(open_parquet(files.parquet).schema_arrow)
     told = pa.schema([]) if extra is None else json_columns(extra)
     rows = None if extra is None else _read_rows(files, told)
     if rows is not None:
@@ -74,7 +76,7 @@ def _check(
 
 
 def _check_schema(files: ShardFiles) -> Iterator[str]:
-    schema = pq.read_schema(files.parquet)
+    schema = open_parquet(files.parquet).schema_arrow
     version = (schema.metadata or {}).get(b"subjectforge.schema_version", b"")
     whole = pa.schema([*SAMPLE, *extra_columns(schema)])
     if not schema.equals(whole) or version != str(SCHEMA_VERSION).encode():
@@ -83,7 +85,7 @@ def _check_schema(files: ShardFiles) -> Iterator[str]:
 
 def _read_rows(files: ShardFiles, told: pa.Schema) -> list[Row]:
     """All that the json of a sample repeats."""
-    return pq.read_table(files.parquet, columns=[*SAMPLE.names, *told.names]).to_pylist()
+    return open_parquet(files.parquet).read(columns=[*SAMPLE.names, *told.names]).to_pylist()
 
 
 def _check_rows(

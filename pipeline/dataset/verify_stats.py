@@ -5,15 +5,15 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from stages.columns import SCHEMA_VERSION
+from stages.shard.place import Place
 
 Row = dict[str, Any]
 
 
-def read_stats(path: Path) -> dict[str, Any]:
+def read_stats(path: Place) -> dict[str, Any]:
     """A stats file that is written down the way all are.
 
     Raises:
@@ -29,7 +29,7 @@ def read_stats(path: Path) -> dict[str, Any]:
     return stats
 
 
-def check_file(stats: dict[str, Any], extension: str, path: Path) -> Iterator[str]:
+def check_file(stats: dict[str, Any], extension: str, path: Place) -> Iterator[str]:
     """What is wrong with a file that the stats vouch for."""
     entry = stats.get("files", {}).get(extension)
     if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"}:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: one self-contained page that shows what a dataset holds, what it lost, and why."""
 
-from pathlib import Path
-
 from pipeline.dataset.layout import all_shards
 from pipeline.dataset.newer import replaced_rows
 from pipeline.dataset.totals import all_stats
@@ -13,9 +11,10 @@ from pipeline.report.page import payload, render
 from pipeline.report.record import read_record
 from pipeline.report.rows import build_cards
 from stages.shard.commit import replace
+from stages.shard.place import Place
 
 
-def write_report(dataset: Path) -> Path:
+def write_report(dataset: Place) -> Place:
     """Write `<dataset>/report.html` from the committed shards and `_meta`; return its path.
 
     The page opens from `file://` without a network and stays below 20 MB. The same files on disk give

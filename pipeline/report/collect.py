@@ -3,16 +3,15 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.report.histogram import Histogram
 from stages.columns import OK
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place, open_parquet
 
 LIGHT = ("key", "status", "stage", "reason", "width", "height", "caption", "entities")
 _BATCH_ROWS = 4096
@@ -30,7 +29,7 @@ def light_batches(shard: ShardFiles, replaced: Collection[str] = ()) -> Iterator
     """
     first_row = 0
     try:
-        with pq.ParquetFile(shard.parquet) as file:
+        with open_parquet(shard.parquet) as file:
             _check_columns(shard.parquet, file.schema_arrow)
             leaves = (file.schema.column(index).path for index in range(len(file.schema)))
             wanted = [leaf for leaf in leaves if leaf.split(".")[0] in LIGHT and ".rle." not in leaf]
@@ -51,7 +50,7 @@ def _runs(keys: list[str], without: Collection[str]) -> Iterator[tuple[int, int]
             yield before + 1, after - before - 1
 
 
-def _check_columns(table: Path, schema: pa.Schema) -> None:
+def _check_columns(table: Place, schema: pa.Schema) -> None:
     missing = sorted(set(LIGHT) - set(schema.names))
     if missing:
         raise UserError(

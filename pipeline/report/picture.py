@@ -4,9 +4,10 @@
 import base64
 import warnings
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image, ImageOps
+
+from stages.shard.place import Place
 
 MAX_SIDE = 320
 
@@ -15,7 +16,7 @@ class NoPicture(Exception):
     """Why a picture cannot be shown, in a few words for people."""
 
 
-def stored(tar: Path, offset: int | None, size: int | None) -> bytes:
+def stored(tar: Place, offset: int | None, size: int | None) -> bytes:
     """The `size` bytes of a tar that begin at byte `offset`.
 
     Raises:

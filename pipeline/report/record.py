@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +13,7 @@ from pipeline.config import BuildConfig, resolved
 from pipeline.dataset.layout import meta_folder
 from pipeline.errors import UserError
 from stages import stage_class
+from stages.shard.place import Place, in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Record:
     """Seconds of all workers together, by stage."""
 
 
-def read_record(dataset: Path) -> Record:
+def read_record(dataset: Place) -> Record:
     """Read `<dataset>/_meta`.
 
     Raises:
@@ -46,7 +46,7 @@ def read_record(dataset: Path) -> Record:
     meta = meta_folder(dataset)
     manifest, config = _parse(meta / "manifest.json"), _parse(meta / "config.yaml")
     flat = dict(_flat(config))
-    timings = [_parse(path) for path in sorted((meta / "timings").glob("[!.]*.json"))]
+    timings = [*in_order(meta, _parse, sorted((meta / "timings").glob("[!.]*.json")))]
     images: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     for timing in timings:
@@ -64,7 +64,7 @@ def read_record(dataset: Path) -> Record:
     )
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Place) -> dict[str, Any]:
     """The mapping that a file holds; empty if there is no such file."""
     try:
         text = path.read_text("utf-8")

@@ -4,10 +4,8 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.report.card import Card, Row, build_card
 from pipeline.report.embed import script_json
@@ -16,12 +14,13 @@ from pipeline.report.picture import NoPicture, decoded, stored
 from pipeline.report.record import Record
 from pipeline.report.source import Originals
 from stages.columns import OK
+from stages.shard.place import Place, open_parquet
 
 _BUDGET = 15 * 2**20
 """Bytes of all cards in the page, which leaves room below 20 MB for the rest of it."""
 
 
-def build_cards(dataset: Path, record: Record, picks: Picks, budget: int = _BUDGET) -> list[Card]:
+def build_cards(dataset: Place, record: Record, picks: Picks, budget: int = _BUDGET) -> list[Card]:
     """The chosen samples as the page's cards, in order.
 
     Args:
@@ -49,7 +48,7 @@ def build_cards(dataset: Path, record: Record, picks: Picks, budget: int = _BUDG
 def _read(places: Iterable[RowPlace]) -> Iterator[tuple[RowPlace, Row]]:
     for shard, group in groupby(sorted(places), key=itemgetter(0)):
         numbers = [row for _, row in group]
-        rows = pq.read_table(shard.parquet).take(pa.array(numbers, pa.int64())).to_pylist()
+        rows = open_parquet(shard.parquet).read().take(pa.array(numbers, pa.int64())).to_pylist()
         yield from (((shard, number), row) for number, row in zip(numbers, rows, strict=True))
 
 

@@ -3,7 +3,6 @@
 
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from pipeline.sources import (
 from pipeline.sources.location import Location, locate
 from stages.columns import OK
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place
 
 _MAX_BYTES = 64 * 2**20
 
@@ -30,7 +30,7 @@ _MAX_BYTES = 64 * 2**20
 class Originals:
     """Reads the encoded pictures that rows were made from."""
 
-    def __init__(self, dataset: Path, image_column: str | None = None) -> None:
+    def __init__(self, dataset: Place, image_column: str | None = None) -> None:
         self._dataset = dataset
         self._image_column = image_column
         self._items = lru_cache(maxsize=32)(self._read_items)

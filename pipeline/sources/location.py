@@ -7,16 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import pyarrow as pa
 from braceexpand import braceexpand
 from pyarrow import fs
 
 from pipeline.errors import UserError
+from stages.shard.place import Place
+from stages.shard.uri import is_uri, open_uri, plain_name
 
 _MAGIC = re.compile(r"[*{]")
-_URI = ":/?#[]@!$&'()*+,;=%~"  # what a URI may hold besides letters and digits
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Location:
     def local_folder(self) -> Path | None:
         """The folder on this machine, links resolved; None if it is elsewhere."""
         return Path(self.root).resolve() if isinstance(self.filesystem, fs.LocalFileSystem) else None
+
+    def holds(self, other: Place) -> bool:
+        """Whether a place is this folder, or lies in it."""
+        folder = self.local_folder()
+        if isinstance(other, Path):
+            return folder is not None and other.resolve().is_relative_to(folder)
+        root = self.root.rstrip("/")
+        return other.filesystem == self.filesystem and (other.key == root or other.key.startswith(f"{root}/"))
 
     def uri_of(self, path: str) -> str:
         """URI of a percent-encoded path below the folder."""
@@ -86,7 +95,7 @@ def locate(text: str) -> Location:
     Raises:
         UserError: nothing is there, or no filesystem knows such a URI.
     """
-    remote = "://" in text
+    remote = is_uri(text)
     path, mark, query = text.partition("?") if remote else (text, "", "")
     magic = _MAGIC.search(path)
     # On this machine a name may have braces or stars of its own; in a URI they would be percent-encoded.
@@ -109,18 +118,14 @@ def _below(path: str, slash: int, query: str) -> Location:
 
 
 def _folder(text: str) -> Location:
-    if "://" not in text:
+    if not is_uri(text):
         root = os.path.abspath(os.path.expanduser(text))
         return Location(fs.LocalFileSystem(), root, "file://" + quote(os.fsencode(root)).rstrip("/"))
-    text = quote(text, safe=_URI)  # people write spaces into URIs
-    parts = urlsplit(text)
-    name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
     try:
-        filesystem, root = fs.FileSystem.from_uri(text)
-    except (ValueError, OSError, ImportError) as error:
-        known = "use a local path or a file://, s3://, gs:// or fsspec+<protocol>:// URI"
-        raise UserError(f"input {name!r} cannot be opened ({type(error).__name__}); {known}") from error
-    return Location(filesystem, root, name)
+        filesystem, root = open_uri(text)
+    except ValueError as error:
+        raise UserError(f"input {error}") from error
+    return Location(filesystem, root, plain_name(text))
 
 
 def _look(place: Location) -> fs.FileType:

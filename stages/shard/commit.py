@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that appear whole or not at all, whatever kills their writer and whoever else writes them.
 
-A file is filled under a hidden temporary name, which its writer holds locked: the lock ends with the
-process, so what nobody holds is what a dead writer left over.
+On a POSIX file system a file is filled under a hidden temporary name, which its writer holds locked: the
+lock ends with the process, so what nobody holds is what a dead writer left over. In an object store, see
+`stages.shard.store_commit`.
 """
 
 import fcntl
@@ -14,19 +15,34 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedRandom
 from pathlib import Path
 
+from stages.shard import store_commit
+from stages.shard.place import Place
+from stages.shard.remote_path import RemotePath
+
 _DRAFT = re.compile(r"\.(.+)\.tmp-[0-9a-f]{12}")
 
 
-def commit(paths: Sequence[Path], fill: Callable[..., object]) -> bool:
+def commit(
+    paths: Sequence[Place], fill: Callable[..., object], guard: Callable[[], None] | None = None
+) -> bool:
     """Make files of one folder appear; the last of them is the mark that all are there.
 
     Args:
-        paths: the files, in the order in which they appear.
+        paths: the files, in the order in which they appear; in an object store, of `ROOT/data/SPLIT`.
         fill: gets an empty binary file for each of them and writes it.
+        guard: called before the first of them appears, and again before the mark does; raises if this
+            writer must not go on.
 
     Returns:
         False if the mark was there before, from whoever was faster; then nothing has changed.
     """
+    guard = guard or _nobody
+    if remote := [path for path in paths if isinstance(path, RemotePath)]:
+        return store_commit.commit(remote, fill, guard)
+    return _commit([path for path in paths if isinstance(path, Path)], fill, guard)
+
+
+def _commit(paths: Sequence[Path], fill: Callable[..., object], guard: Callable[[], None]) -> bool:
     folder, mark = paths[0].parent, paths[-1]
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -41,19 +57,28 @@ def commit(paths: Sequence[Path], fill: Callable[..., object]) -> bool:
         with _alone_in(folder):
             if mark.exists():
                 return False
+            guard()
             # The mark must not reach the disk before what it vouches for.
             _rename(folder, drafts[:-1], paths[:-1])
+            guard()
             _rename(folder, drafts[-1:], [mark])
     return True
 
 
-def replace(path: Path, content: bytes) -> None:
+def _nobody() -> None:
+    """No other writer to be kept apart from."""
+
+
+def replace(path: Place, content: bytes) -> None:
     """Write one file, over an old one if there is one; readers see the old one or the new one."""
     rewrite(path, lambda stream: stream.write(content))
 
 
-def rewrite(path: Path, fill: Callable[[BufferedRandom], object]) -> None:
+def rewrite(path: Place, fill: Callable[[BufferedRandom], object]) -> None:
     """Like `replace`, for content that `fill` writes piece by piece."""
+    if isinstance(path, RemotePath):
+        store_commit.rewrite(path, fill)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with _alone_in(path.parent):
@@ -64,8 +89,11 @@ def rewrite(path: Path, fill: Callable[[BufferedRandom], object]) -> None:
         _rename(path.parent, [draft], [path])
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove every temporary file that a dead writer left in `folder`."""
+def remove_leftovers(folder: Place) -> None:
+    """Remove what dead writers left in `folder`; in an object store nobody else may be writing there."""
+    if isinstance(folder, RemotePath):
+        store_commit.remove_leftovers(folder)
+        return
     with _alone_in(folder):
         _remove_leftovers(folder)
 

@@ -7,9 +7,10 @@ token before it makes anything appear: a run that was taken for dead and is not 
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
+
+from stages.shard.place import Place, place
 
 RUNNING, STOPPING = "running", "stopping"
 _LOOKS = 3
@@ -25,7 +26,7 @@ class Fenced(Exception):
 class Fence:
     """A run's token, to be sent to whoever works for the run."""
 
-    folder: str = ""
+    folder: str = field(default="", repr=False)
     """The dataset's root."""
     token: str = ""
     """Empty where there is no lease: then everything is allowed."""
@@ -41,17 +42,17 @@ class Fence:
             return
         content = self._content()
         if content is None:
-            raise Fenced(f"{self.folder} is no longer this run's: its lease was removed")
+            raise Fenced(f"{place(self.folder)} is no longer this run's: its lease was removed")
         found = lease_fields(content)
         if found and found["token"] != self.token:
-            raise Fenced(f"{self.folder} is no longer this run's: another run took it over")
+            raise Fenced(f"{place(self.folder)} is no longer this run's: another run took it over")
 
     def stopping(self) -> bool:
         """Whether the run wants no new work to begin; False where that cannot be found out."""
         if not self.token:
             return False
         try:
-            found = lease_fields(lease_path(Path(self.folder)).read_bytes())
+            found = lease_fields(lease_path(place(self.folder)).read_bytes())
         except OSError:
             return False
         return found is not None and found["token"] == self.token and found.get("state") == STOPPING
@@ -61,18 +62,22 @@ class Fence:
         for look in range(_LOOKS):
             if look:
                 time.sleep(_PAUSE)
-            content = lease_content(Path(self.folder))
+            content = lease_content(place(self.folder))
             if content is not None:
                 return content
         return None
 
 
-def lease_path(root: Path) -> Path:
+NO_FENCE = Fence()
+"""For who works for no run."""
+
+
+def lease_path(root: Place) -> Place:
     """The lease: a JSON object."""
     return root / "_meta" / "lease.json"
 
 
-def lease_content(root: Path) -> bytes | None:
+def lease_content(root: Place) -> bytes | None:
     """What is in the lease; None if there is none.
 
     Raises:

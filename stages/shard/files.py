@@ -3,7 +3,8 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+
+from stages.shard.place import Place
 
 _KEY = re.compile(r"(\d{5,})-(\d{5,})")
 
@@ -12,7 +13,7 @@ _KEY = re.compile(r"(\d{5,})-(\d{5,})")
 class ShardFiles:
     """The files of shard `number` in `folder`, there or not."""
 
-    folder: Path
+    folder: Place
     number: int
 
     @property
@@ -21,17 +22,17 @@ class ShardFiles:
         return f"{self.number:05d}"
 
     @property
-    def tar(self) -> Path:
+    def tar(self) -> Place:
         """The samples."""
         return self.folder / f"{self.stem}.tar"
 
     @property
-    def parquet(self) -> Path:
+    def parquet(self) -> Place:
         """A row for every attempted sample."""
         return self.folder / f"{self.stem}.parquet"
 
     @property
-    def stats(self) -> Path:
+    def stats(self) -> Place:
         """Counts, and the hashes of the other two: the shard is committed exactly if this is there."""
         return self.folder / f"{self.stem}_stats.json"
 

@@ -1,8 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
-import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +8,7 @@ import pytest
 from stages.shard.commit import commit, remove_leftovers, replace
 from stages.write import Write
 from tests.shards import shard_table
-
-ROOT = Path(__file__).parents[2]
+from tests.stages.deaths import count_deaths, kill_at_every_step
 
 
 def names(folder: Path) -> list[str]:
@@ -28,12 +23,7 @@ def contents(root: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, str(Path(__file__).with_name("kill_writer.py")), str(folder)]
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": paths}, check=True, capture_output=True, text=True
-    )
-    return folder, json.loads(done.stdout)
+    return folder, kill_at_every_step("posix", folder)
 
 
 def test_a_writer_killed_at_any_step_leaves_a_whole_shard_or_none(killed: tuple[Path, list[str]]) -> None:
@@ -59,6 +49,35 @@ def test_writing_again_after_any_kill_gives_the_same_bytes(killed: tuple[Path, l
         Write(folder=str(root)).setup()(table)
         assert contents(root) == whole
     assert unfinished > 20
+
+
+def test_deaths_are_counted(tmp_path: Path) -> None:
+    found = count_deaths("posix", tmp_path)
+    assert found.points > 100
+    assert found.differences == 0
+
+
+def test_a_guard_is_asked_before_the_data_and_before_the_mark(tmp_path: Path) -> None:
+    paths, seen = [tmp_path / "a", tmp_path / "mark"], []
+
+    def guard() -> None:
+        seen.append([path.exists() for path in paths])
+
+    assert commit(paths, lambda *streams: [stream.write(b"x") for stream in streams], guard)
+    assert seen == [[False, False], [True, False]]
+
+
+@pytest.mark.parametrize("when", [0, 1])
+def test_who_is_told_to_stop_commits_nothing(tmp_path: Path, when: int) -> None:
+    calls = iter(range(2))
+
+    def guard() -> None:
+        if next(calls) == when:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        commit([tmp_path / "a", tmp_path / "mark"], lambda *streams: None, guard)
+    assert names(tmp_path) == ["a"] * when
 
 
 def test_writers_of_one_shard_at_the_same_time(tmp_path: Path) -> None:

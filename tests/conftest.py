@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pyarrow import fs
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """HOST:PORT of an S3 server on this machine, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("s3_server.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        yield f"127.0.0.1:{int(server.stdout.readline())}"
+        server.stdin.close()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> Callable[[str], str]:
+    """The URI, with all that is needed to open it, of a path in a bucket of the test's own."""
+    name = f"bucket-{uuid4().hex[:8]}"
+    options = {"access_key": "key", "secret_key": "s3cr/e+t", "scheme": "http", "region": "us-east-1"}
+    store = fs.S3FileSystem(endpoint_override=s3_server, allow_bucket_creation=True, **options)
+    store.create_dir(name)
+    query = f"endpoint_override={s3_server}&scheme=http&region=us-east-1&access_key=key&secret_key=s3cr/e+t"
+    return lambda path: f"s3://{name}/{path}?{query}"
