@@ -12,7 +12,10 @@ from pathlib import Path
 from pipeline.errors import UserError
 from stages.shard.files import ShardFiles
 
-_STATS = re.compile(r"(\d{5,})_stats\.json")
+_STATS = re.compile(r"([0-9]{5}|[1-9][0-9]{5,})_stats\.json")
+
+DIGESTED = ("config.yaml", "manifest.json", "source.parquet", "shards.json", "index.parquet")
+"""Files of `_meta` whose SHA-256 a finished dataset states; what is not here is a log."""
 
 
 def split_folder(root: Path, split: str = "train") -> Path:
@@ -80,6 +83,11 @@ def index_path(root: Path) -> Path:
     return meta_folder(root) / "index.parquet"
 
 
+def digests_path(root: Path) -> Path:
+    """SHA-256 of the files `DIGESTED`, by name."""
+    return meta_folder(root) / "digests.json"
+
+
 def card_path(root: Path) -> Path:
     """The dataset card."""
     return root / "README.md"
@@ -92,4 +100,6 @@ def report_path(root: Path) -> Path:
 
 def is_finished(root: Path) -> bool:
     """Whether all is there that follows from the shards."""
-    return all(place(root).is_file() for place in (shards_path, index_path, card_path, report_path))
+    return all(
+        place(root).is_file() for place in (shards_path, index_path, digests_path, card_path, report_path)
+    )

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import all_shards, index_path, source_path, split_folders
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
+from pipeline.dataset.verify_digests import check_digests, check_listing
 from pipeline.dataset.verify_meta import check_list, check_manifest, read_index
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
@@ -40,12 +41,14 @@ def verify(
         UserError: if the folder is no dataset.
     """
     shards = all_shards(root)
-    source, problems = _open_source(root)
-    groups, unreadable = read_index(root)
-    problems += [*_check_listed(source, shards), *unreadable]
+    damaged, problems = check_digests(root)
+    # What is not what was written is not worth a decoder's trust.
+    source, unopened = (None, []) if "source.parquet" in damaged else _open_source(root)
+    groups, unreadable = (None, []) if "index.parquet" in damaged else read_index(root)
+    problems += [*unopened, *_check_listed(source, shards), *unreadable, *check_listing(root, source)]
     counts, listings, extras = Counts(), [], {}
     indexed = [None if groups is None else (index_path(root), groups.get(f.number, -1)) for f in shards]
-    jobs = _jobs(zip(shards, indexed, strict=True), source, deep)
+    jobs = _jobs(zip(shards, indexed, strict=True), source, deep, problems)
     for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
         problems += report.problems
         counts += report.counts
@@ -59,15 +62,25 @@ def verify(
 
 
 def _jobs(
-    shards: Iterable[tuple[ShardFiles, tuple[Path, int] | None]], source: pq.ParquetFile | None, deep: bool
+    shards: Iterable[tuple[ShardFiles, tuple[Path, int] | None]],
+    source: pq.ParquetFile | None,
+    deep: bool,
+    problems: list[Problem],
 ) -> Iterator[_Job]:
     for files, indexed in shards:
         keys = None
-        if source is not None:
-            known = files.number < source.num_row_groups
-            group = source.read_row_group(files.number, columns=["source_key"]) if known else None
-            keys = group["source_key"].to_pylist() if group is not None else []
+        try:
+            keys = None if source is None else _listed_keys(source, files.number)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            what = f"row group {files.number} of _meta/source.parquet is unreadable: {error}"
+            problems.append(Problem("", what))
         yield files, keys, deep, indexed
+
+
+def _listed_keys(source: pq.ParquetFile, shard: int) -> list[str]:
+    if shard >= source.num_row_groups:
+        return []
+    return source.read_row_group(shard, columns=["source_key"])["source_key"].to_pylist()
 
 
 def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
@@ -117,11 +130,13 @@ def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> It
 
 def _check_foreign(root: Path, shards: list[ShardFiles]) -> Iterator[Problem]:
     ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
-    data = root / "data"
+    holding, data = {files.folder for files in shards} or {*split_folders(root)}, root / "data"
     for path in sorted(
         [*data.iterdir(), *(path for folder in split_folders(root) for path in folder.iterdir())]
     ):
-        if path not in ours and path not in split_folders(root):
+        if path.is_symlink():
+            yield Problem("", f"{path.relative_to(root)} is a link, not the dataset's own")
+        if path not in ours and path not in holding:
             leftover = path.name.startswith(".") and ".tmp-" in path.name
             what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
             yield Problem("", f"{path.relative_to(root)} {what}")

@@ -179,18 +179,20 @@ def test_rows_that_are_not_the_listings(dataset: Path) -> None:
     tables = [shard_table(number, rows=7) for number in range(3)]
     tables[1] = tables[1].slice(0, 5)
     write_source(dataset, tables)
+    finish_dataset(dataset)
     problems = check(dataset).problems
     assert [problem.shard for problem in problems] == ["train/00001"]
     assert "from row 5 on" in problems[0].what
 
 
-@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source.parquet"])
+@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source.parquet", "_meta/index.parquet"])
 def test_unreadable_listings(dataset: Path, path: str) -> None:
+    (dataset / "_meta" / "digests.json").unlink()
     (dataset / path).write_bytes((dataset / path).read_bytes()[:-20])
     assert about(check(dataset), path, "unreadable")
 
 
-META = ("manifest.json", "config.yaml", "source.parquet", "shards.json", "index.parquet")
+META = ("manifest.json", "config.yaml", "source.parquet", "shards.json", "index.parquet", "digests.json")
 
 
 @pytest.mark.parametrize("name", META)
@@ -219,8 +221,10 @@ def test_an_index_of_other_rows(dataset: Path) -> None:
     captions = pa.array(["a lie"] * table.num_rows)
     table = table.set_column(table.column_names.index("caption"), table.schema.field("caption"), captions)
     pq.write_table(table, path, row_group_size=7)
+    finish_dataset(dataset)
     assert len(about(check(dataset), "index.parquet", "are not those of")) == 3
     pq.write_table(table.slice(0, 7), path)
+    finish_dataset(dataset)
     found = about(check(dataset), "its rows are not in index.parquet")
     assert [problem.shard for problem in found] == ["train/00001", "train/00002"]
 
