@@ -3,17 +3,22 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.dataset.layout import split_folder
+from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.job import Job
 from pipeline.progress import watched
 from pipeline.run_local import run_local
 from pipeline.run_ray import RayOptions, run_ray
 from pipeline.wording import counted
+from stages.shard.commit import remove_leftovers
+from stages.write import refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,17 @@ def execute(job: Job, executor: Executor, ray: RayOptions) -> Outcome:
     """Run the missing shards.
 
     Raises:
-        UserError: if the cluster is too small, or weights cannot be loaded.
+        UserError: if the cluster is too small, weights cannot be loaded, or nothing can be written.
     """
     started = time.monotonic()
-    images = sum(
-        row["rows"]
-        for table in watched(_receipts(job, executor, ray), len(job.todo))
-        for row in table.to_pylist()
-    )
+    try:
+        tables = watched(_receipts(job, executor, ray), len(job.todo))
+        images = sum(row["rows"] for table in tables for row in table.to_pylist())
+    except UserError:
+        # What workers had begun when they were ended would fill the disk that is too full already.
+        with suppress(OSError):
+            remove_leftovers(split_folder(job.root, job.split))
+        raise
     return Outcome(len(job.todo), images, time.monotonic() - started)
 
 
@@ -56,11 +64,18 @@ def _receipts(job: Job, executor: Executor, ray: RayOptions) -> Iterator[pa.Tabl
 
 
 def finish(root: Path, split: str) -> Path:
-    """Write index, card and report; returns the report's path."""
+    """Write index, card and report; returns the report's path.
+
+    Raises:
+        UserError: if they cannot be written, or if a shard cannot be read.
+    """
     from pipeline.dataset.finish import finish_dataset
     from pipeline.report import write_report
 
-    finish_dataset(root, split)
+    try:
+        finish_dataset(root, split)
+    except OSError as error:
+        raise UserError(refused("index, list of shards and card", root, error)) from error
     return write_report(root)
 
 

@@ -18,7 +18,7 @@ from pipeline.sources.shards import holds_listing, listing_digest, shard_count, 
 from pipeline.wording import counted
 from stages.shard.commit import rewrite
 from stages.shard.files import ShardFiles
-from stages.write import Write
+from stages.write import Write, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = 
     ours = check_claim(output, identity)
     mark = claim(output, identity, {"created": _now(), "input": source, "items": listing.num_rows})
     if not (ours and holds_listing(place, listing, config.shard_size)):
-        rewrite(place, lambda stream: write_listing(listing, stream, config.shard_size))
+        try:
+            rewrite(place, lambda stream: write_listing(listing, stream, config.shard_size))
+        except OSError as error:
+            raise UserError(refused("the source listing", output, error)) from error
     stages = dict(config.stages)
     stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]
     shards = shard_count(listing.num_rows, config.shard_size)
@@ -96,7 +99,12 @@ def _sorted_out(committed: list[ShardFiles]) -> tuple[set[int], int]:
     """The numbers of whole shards, and how many were not: those lose their mark, and are to be built."""
     whole = [shard for shard in committed if is_whole(shard)]
     for shard in set(committed) - set(whole):
-        shard.stats.unlink()
+        try:
+            shard.stats.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot remove {shard.stats}, whose shard is damaged: {error.strerror}"
+            ) from error
     return {shard.number for shard in whole}, len(committed) - len(whole)
 
 

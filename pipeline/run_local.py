@@ -10,13 +10,14 @@ from pipeline.errors import UserError
 from pipeline.operators import Operator, StageError, Worker
 from pipeline.shard_reader import ShardReader
 from stages.backend import check_weights
+from stages.write import WriteError
 
 
 def run_local(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Iterator[pa.Table]:
     """Yield each shard's receipt as it is committed.
 
     Raises:
-        UserError: if a backend cannot be had, or a stage does not do what it has to.
+        UserError: if a backend cannot be had, a stage does not do what it has to, or nothing can be written.
     """
     try:
         check_weights(stage for operator in chain for _, stage in operator.stages)
@@ -26,5 +27,5 @@ def run_local(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
             for worker in workers:
                 table = worker(table)
             yield table
-    except (BackendError, StageError) as error:
+    except (BackendError, StageError, WriteError) as error:
         raise UserError(str(error)) from error

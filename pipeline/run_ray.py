@@ -24,6 +24,7 @@ from pipeline.operators import Operator, StageError, check_capacity, check_devic
 from pipeline.shard_reader import ShardReader
 from pipeline.yielding_worker import YieldingWorker
 from stages.backend import check_weights
+from stages.write import WriteError
 
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
@@ -80,7 +81,7 @@ def _line(error: Exception) -> str | None:
     """What a person can do about an error from the cluster; None if it is not one of those."""
     from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
 
-    named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError))
+    named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError, WriteError))
     if told := re.search(rf"(?:{named}): (.+)", str(error)):
         return told[1]
     if isinstance(error, OutOfMemoryError | RayActorError | WorkerCrashedError):
