@@ -15,13 +15,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from benchmarks.faults.damages import Damage, Named, damages
+from benchmarks.faults.damage import Damage, Named
+from benchmarks.faults.damages import damages
 from benchmarks.faults.forgeries import forgeries
 from benchmarks.quality import CONFIG
 from models.miniature.world import write_scenes
@@ -99,7 +101,11 @@ def _chosen(count: int, seed: int) -> list[Damage]:
     """Every way of damage before any of them again, or as many as asked for of all kinds."""
     ways = [*damages(), *forgeries()]
     if count < len(ways):
-        return [ways[number * len(ways) // count] for number in range(count)]
+        by_kind = [
+            [way for way in ways if way.kind == kind] for kind in dict.fromkeys(way.kind for way in ways)
+        ]
+        mixed = [way for turn in zip_longest(*by_kind) for way in turn if way is not None]
+        return mixed[:count]
     bits = [way for way in ways if way.kind.startswith("a bit")]
     again = (ways if number % _BITS == 0 else bits for number in range(count))
     return [way for ways in _take(again, count) for way in ways][:count]
