@@ -1,24 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build from its checked beginning to its end: run what is missing, finish the dataset, sum it up."""
+"""A job from its beginning to its end: run what is missing, finish the dataset, sum it up."""
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.context import RunContext, notes_folder
 from pipeline.dataset.layout import split_folder
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.job import Job
+from pipeline.lease import Lease
 from pipeline.progress import watched
 from pipeline.run_local import run_local
+from pipeline.run_log import RunLog
 from pipeline.run_ray import RayOptions, run_ray
+from pipeline.stopping import Stopped, Stopper
+from pipeline.watchdog import Patience, Watchdog
 from pipeline.wording import counted
 from stages.shard.commit import remove_leftovers
 from stages.write import refused
+
+STALLED = 75
+"""Exit code of a run that was ended because nothing moved: "temporary failure, try again" (sysexits.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where a job runs, and when it ends early."""
+
+    executor: Executor = Executor.ray
+    ray: RayOptions = field(default_factory=RayOptions)
+    grace: float = 25.0
+    """Seconds from SIGTERM until shards in hand are abandoned."""
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,45 +45,62 @@ class Outcome:
     """What a run did."""
 
     shards: int
+    """Committed in this run."""
     images: int
     """Images that this run computed; 0 if all was there."""
     seconds: float
+    left: int = 0
+    """Shards that are still to do, because the run was stopped."""
+    reason: str = ""
+    """Why it was."""
+    code: int = 0
+    """The exit code."""
 
     def line(self) -> str:
         """The same for people."""
         rate = self.images / max(self.seconds, 1e-9)
-        return (
-            f"built {counted(self.images, 'image')} in {self.seconds:.0f} s "
-            f"({rate:.1f} images/s, start-up included)"
-        )
+        speed = f"{rate:.1f} images/s, start-up included"
+        done = f"{counted(self.images, 'image')} in {self.seconds:.0f} s ({speed})"
+        if not self.left:
+            return f"built {done}"
+        return f"{self.reason}: {done}; {counted(self.left, 'shard')} to do; the same command goes on"
 
 
-def execute(job: Job, executor: Executor, ray: RayOptions) -> Outcome:
-    """Run the missing shards.
+def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) -> Outcome:
+    """Run the missing shards; once all are there, write what follows from them.
+
+    Args:
+        job: what is to be done.
+        options: where, and when to end early.
+        lease: held on the output folder.
+        report: whether the report is written as well.
 
     Raises:
-        UserError: if the cluster is too small, weights cannot be loaded, or nothing can be written.
+        UserError: if the cluster is too small, weights cannot be loaded, a stage does not do what it has to,
+            or the output cannot be written.
     """
-    started = time.monotonic()
-    try:
-        tables = watched(_receipts(job, executor, ray), len(job.todo))
-        images = sum(row["rows"] for table in tables for row in table.to_pylist())
-    except UserError:
-        # What workers had begun when they were ended would fill the disk that is too full already.
-        with suppress(OSError):
-            remove_leftovers(split_folder(job.root, job.split))
-        raise
-    return Outcome(len(job.todo), images, time.monotonic() - started)
+    started, log = time.monotonic(), RunLog(job, lease.token)
+    with ExitStack() as stack:
+        stack.enter_context(log)
+        stopper = stack.enter_context(Stopper(options.grace))
+        try:
+            _receive(job, options, lease, log, stopper)
+            stopper.gently = None
+            left, reason, code = len(job.todo) - log.shards, "stopped by SIGTERM", 0
+            if not left:
+                finish(job.root, job.split, report)
+        except Stopped as stopped:
+            left, reason, code = len(job.todo) - log.shards, str(stopped), stopped.code
+        except UserError:
+            # What workers had begun when they were ended would fill the disk that is too full already.
+            with suppress(OSError):
+                remove_leftovers(split_folder(job.root, job.split))
+            raise
+    return Outcome(log.shards, log.images, time.monotonic() - started, left, reason if left else "", code)
 
 
-def _receipts(job: Job, executor: Executor, ray: RayOptions) -> Iterator[pa.Table]:
-    if executor == Executor.local:
-        return run_local(job.read, job.chain, job.todo)
-    return run_ray(job.read, job.chain, job.todo, ray)
-
-
-def finish(root: Path, split: str) -> Path:
-    """Write index, card and report; returns the report's path.
+def finish(root: Path, split: str, report: bool = True) -> None:
+    """Write index, card and report.
 
     Raises:
         UserError: if they cannot be written, or if a shard cannot be read.
@@ -76,16 +112,46 @@ def finish(root: Path, split: str) -> Path:
         finish_dataset(root, split)
     except OSError as error:
         raise UserError(refused("index, list of shards and card", root, error)) from error
-    return write_report(root)
+    if report:
+        write_report(root)
+
+
+def _receive(job: Job, options: RunOptions, lease: Lease, log: RunLog, stopper: Stopper) -> None:
+    context = RunContext(lease.fence, notes_folder(job.root, lease.token), stopper, log)
+    watchdog = Watchdog(
+        Path(context.notes.folder),
+        job.chain(lease.token),
+        options.patience,
+        tell=log.stalled,
+        end=lambda line: (log.stalled(line, last=True), stopper.end_now("nothing moved any more", STALLED)),
+        free=context.free_resources,
+        died=log.died,
+    )
+    stopper.gently = lease.stop_new_work
+    with context, watchdog:
+        for table in watched(_receipts(job, options, lease, context), len(job.todo)):
+            watchdog.moved()
+            log.received(table)
+            if lease.lost.is_set():
+                raise UserError(f"{job.root} is no longer this run's: another run took it over")
+
+
+def _receipts(job: Job, options: RunOptions, lease: Lease, context: RunContext) -> Iterator[pa.Table]:
+    chain = job.chain(lease.token)
+    if options.executor == Executor.local:
+        return run_local(job.read, chain, job.todo, context)
+    return run_ray(job.read, chain, job.todo, options.ray, context)
 
 
 def summary(root: Path) -> list[str]:
     """What the dataset holds, as lines: counts, rejects by reason, images a second by stage."""
     from pipeline.dataset.layout import all_shards
+    from pipeline.dataset.newer import replaced_rows, without_replaced
     from pipeline.dataset.timings import images_per_second
     from pipeline.dataset.totals import totals
 
-    found = totals(all_shards(root))
+    shards = all_shards(root)
+    found = without_replaced(totals(shards), shards, replaced_rows(root))
     rates = " · ".join(f"{stage} {rate:.0f}" for stage, rate in images_per_second(root).items())
     return [
         f"images in    {found.rows}",

@@ -11,7 +11,6 @@ from pipeline.cli_miniature import miniature
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.guard import check_packages
-from pipeline.wording import counted
 
 _WrongUsage: Any = typer.BadParameter.__bases__[0]
 """`UsageError` of the click that typer brings."""
@@ -30,6 +29,11 @@ Config = Annotated[Path, typer.Argument(help="YAML file, for instance configs/bu
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Override a value; repeatable")]
 Dataset = Annotated[Path, typer.Argument(help="A dataset's folder")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images of the input")]
+RunsOn = Annotated[Executor, typer.Option(help="`local` is one process, for debugging")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster; a local one if not given")]
+Grace = Annotated[float, typer.Option(min=0, help="Seconds that shards in hand get after SIGTERM")]
+StallAfter = Annotated[float, typer.Option(min=0.01, help="Minutes without a move until a line says why")]
+StallLimit = Annotated[float, typer.Option(min=0, help="Minutes without a move until the run ends; 0: never")]
 
 
 @app.command()
@@ -39,34 +43,47 @@ def build(
     output: Annotated[Path, typer.Option(help="The dataset's folder")],
     overrides: Set = None,
     limit: Limit = None,
-    executor: Annotated[Executor, typer.Option(help="`local` is one process, for debugging")] = Executor.ray,
-    address: Annotated[str | None, typer.Option(help="Ray cluster; a local one if not given")] = None,
+    extend: Annotated[bool, typer.Option("--extend", help="Add what the input has got since")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove the dataset, begin anew")] = False,
+    executor: RunsOn = Executor.ray,
+    address: Address = None,
+    grace: Grace = 25.0,
+    stall_after: StallAfter = 5.0,
+    stall_limit: StallLimit = 60.0,
 ) -> None:
     """Build a dataset; run the same command again to go on where it stopped."""
-    from pipeline import build as steps
+    from pipeline.build_command import build_dataset
     from pipeline.config import load_config
-    from pipeline.dataset.layout import is_finished
-    from pipeline.job import prepare
-    from pipeline.run_ray import RayOptions
+    from pipeline.survey import Request, Way
 
-    job = prepare(load_config(config, overrides or ()), source, output, limit)
-    print(job.line())
-    if job.damaged:
-        print(f"{counted(job.damaged, 'damaged shard')} to be built anew")
-    if job.ignored:
-        print(f"{counted(job.ignored, 'other file')} ignored")
-    page = (output / "report.html").resolve()
-    if job.todo:
-        outcome = steps.execute(job, executor, RayOptions(address))
-        steps.finish(output, job.split)
-        print(outcome.line())
-        print("\n".join([*steps.summary(output), f"report       {page}"]))
-        return
-    whole = is_finished(output)
-    if not whole:
-        steps.finish(output, job.split)
-    print(f"nothing to do: {output} is complete" + ("" if whole else "; index, card and report restored"))
-    print(f"report       {page}")
+    if extend and overwrite:
+        raise UserError("--extend and --overwrite exclude one another; give one of them")
+    way = Way.extend if extend else Way.overwrite if overwrite else Way.resume
+    request = Request(load_config(config, overrides or ()), source, output, limit, way)
+    raise typer.Exit(build_dataset(request, _options(executor, address, grace, stall_after, stall_limit)))
+
+
+@app.command()
+def retry(
+    dataset: Dataset,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="By status, stage, reason, key or source_key; repeatable"),
+    ] = None,
+    source: Annotated[str | None, typer.Option("--input", help="The input, if it has moved")] = None,
+    overrides: Set = None,
+    executor: RunsOn = Executor.ray,
+    address: Address = None,
+    grace: Grace = 25.0,
+    stall_after: StallAfter = 5.0,
+    stall_limit: StallLimit = 60.0,
+) -> None:
+    """Make rows anew that failed or were rejected; the new rows take the place of the old ones."""
+    from pipeline.build_command import retry_rows
+    from pipeline.retry import RetryRequest
+
+    request = RetryRequest(dataset, tuple(where or ("status=error",)), source, tuple(overrides or ()))
+    raise typer.Exit(retry_rows(request, _options(executor, address, grace, stall_after, stall_limit)))
 
 
 @app.command()
@@ -147,6 +164,16 @@ def ls(what: Annotated[str, typer.Argument(help="stages or backends")]) -> None:
     if what not in tables:
         raise UserError(f"ls {what}: expected {' or '.join(tables)}")
     print("\n".join(tables[what]()))
+
+
+def _options(
+    executor: Executor, address: str | None, grace: float, stall_after: float, stall_limit: float
+) -> Any:
+    from pipeline.build import RunOptions
+    from pipeline.run_ray import RayOptions
+    from pipeline.watchdog import Patience
+
+    return RunOptions(executor, RayOptions(address), grace, Patience(60 * stall_after, 60 * stall_limit))
 
 
 def main() -> None:

@@ -1,111 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build that is checked and has its output folder, before anything is computed."""
+"""Shards to be made: checked, listed and claimed, before anything is computed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipeline.config import BuildConfig
-from pipeline.dataset.layout import committed_shards, is_whole, source_path
+from pipeline.dataset.layout import committed_shards, is_whole
+from pipeline.dataset.parts import Part
 from pipeline.errors import UserError
-from pipeline.manifest import check_claim, claim, identity_of
 from pipeline.operators import Operator, operators
 from pipeline.shard_reader import ShardReader
-from pipeline.sources import Source, open_source, other_files
-from pipeline.sources.shards import holds_listing, listing_digest, shard_count, write_listing
+from pipeline.sources import Source
 from pipeline.wording import counted
-from stages.shard.commit import rewrite
+from stages.base import Stage
 from stages.shard.files import ShardFiles
 from stages.write import Write, refused
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A checked build: nothing has been computed yet."""
+    """What is to be done in one output folder."""
 
     root: Path
     split: str
-    fingerprint: str
-    chain: list[Operator]
+    stages: Mapping[str, Stage]
+    """In order."""
     read: ShardReader
-    shards: int
+    parts: tuple[Part, ...]
+    """The parts of the dataset that this job is about."""
     todo: list[int]
-    items: int
-    ignored: int
-    """Files of the input that are nothing the source can use."""
-    damaged: int
-    """Committed shards whose files were not as they should be; they are to do."""
+    damaged: tuple[ShardFiles, ...]
+    """Committed shards whose files are not as they should be; they are to do."""
+
+    @property
+    def shards(self) -> int:
+        """How many there are to be, those that are done included."""
+        return sum(part.shards for part in self.parts)
+
+    @property
+    def items(self) -> int:
+        """Source items in them."""
+        return sum(part.items for part in self.parts)
+
+    @property
+    def ignored(self) -> int:
+        """Files of the input that are nothing the source can use."""
+        return int(self.parts[-1].about.get("other_files", 0))
 
     def line(self) -> str:
         """What is done and to do, for people."""
         of = f"{counted(self.items, 'image')} in {counted(self.shards, 'shard')}"
         return f"{of}: {self.shards - len(self.todo)} done, {len(self.todo)} to do"
 
+    def chain(self, token: str) -> list[Operator]:
+        """The operators, for the run that holds the folder's lease with this token."""
+        folder = str(self.root.resolve())
+        write = replace(self.stages["write"], folder=folder, token=token)  # pyright: ignore[reportCallIssue]
+        return operators({**self.stages, "write": write})
 
-def prepare(config: BuildConfig, source: str, output: Path, limit: int | None = None) -> Job:
-    """List the source, claim the output folder and find out which shards are missing.
+    def forget_damaged(self) -> None:
+        """Take damaged shards' marks away, so that they are made anew.
 
-    Raises:
-        UserError: bad input, missing weights, or an output folder that is not this run's.
-    """
-    origin, listing = listed(config, source, output, limit)
-    identity = identity_of(config, listing_digest(listing))
-    place = source_path(output)
-    # The listing of a run that never got to a shard may be there, and be as long.
-    ours = check_claim(output, identity)
-    mark = claim(output, identity, {"created": _now(), "input": source, "items": listing.num_rows})
-    if not (ours and holds_listing(place, listing, config.shard_size)):
+        Raises:
+            UserError: if the folder cannot be written to.
+        """
         try:
-            rewrite(place, lambda stream: write_listing(listing, stream, config.shard_size))
+            for shard in self.damaged:
+                shard.stats.unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(refused("the source listing", output, error)) from error
-    stages = dict(config.stages)
-    stages["write"] = replace(stages["write"], folder=str(output.resolve()))  # pyright: ignore[reportCallIssue]
-    shards = shard_count(listing.num_rows, config.shard_size)
-    done, damaged = _sorted_out(committed_shards(output, split_of(config)))
+            raise UserError(refused("damaged shards anew", self.root, error)) from error
+
+
+def job_of(root: Path, config: BuildConfig, origin: Source, parts: Sequence[Part]) -> Job:
+    """What is to be done about these parts; reads names, sizes and the small stats files, writes nothing."""
+    split = split_of(config)
+    committed = {shard.number: shard for shard in committed_shards(root, split)}
+    wanted = [number for part in parts for number in part.numbers]
+    damaged = tuple(committed[n] for n in wanted if n in committed and not is_whole(committed[n]))
+    bad = {shard.number for shard in damaged}
     return Job(
-        root=output,
-        split=split_of(config),
-        fingerprint=mark,
-        chain=operators(stages),
-        read=ShardReader(origin, place.resolve()),
-        shards=shards,
-        todo=[shard for shard in range(shards) if shard not in done],
-        items=listing.num_rows,
-        ignored=other_files(listing),
+        root=root,
+        split=split,
+        stages=config.stages,
+        read=ShardReader(origin, tuple(parts)),
+        parts=tuple(parts),
+        todo=[number for number in wanted if number not in committed or number in bad],
         damaged=damaged,
     )
-
-
-def listed(
-    config: BuildConfig, source: str, output: Path | None, limit: int | None
-) -> tuple[Source, pa.Table]:
-    """The source, and the listing of what is to be built from it.
-
-    Raises:
-        UserError: bad input, or an output folder inside of it.
-    """
-    origin = open_source(source, config.source.kind, config.source.image_column)
-    folder = origin.location.local_folder()
-    if folder is not None and output is not None and output.resolve().is_relative_to(folder):
-        raise UserError(f"--output {output} lies inside --input {source}: its files would be input; move it")
-    listing = origin.listing()
-    return origin, listing if limit is None else listing.slice(0, limit)
-
-
-def _sorted_out(committed: list[ShardFiles]) -> tuple[set[int], int]:
-    """The numbers of whole shards, and how many were not: those lose their mark, and are to be built."""
-    whole = [shard for shard in committed if is_whole(shard)]
-    for shard in set(committed) - set(whole):
-        try:
-            shard.stats.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot remove {shard.stats}, whose shard is damaged: {error.strerror}"
-            ) from error
-    return {shard.number for shard in whole}, len(committed) - len(whole)
 
 
 def split_of(config: BuildConfig) -> str:
@@ -113,7 +95,3 @@ def split_of(config: BuildConfig) -> str:
     write = config.stages["write"]
     assert isinstance(write, Write)
     return write.split
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

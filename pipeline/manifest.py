@@ -25,28 +25,41 @@ from stages.write import refused
 _PACKAGES = ("subjectforge", "torch", "transformers", "spacy", "ray", "pyarrow", "pillow")
 
 
-def identity_of(config: BuildConfig, source_digest: str) -> dict[str, Any]:
-    """Everything that decides the dataset's bytes, as plain data.
+def identity_of(config: BuildConfig) -> dict[str, Any]:
+    """Everything but the source that decides the dataset's bytes, as plain data.
 
     Raises:
         UserError: if local weights are missing.
     """
-    plain = resolved(config)
-    for stage in plain["stages"].values():
-        stage.pop("resources", None)
     return {
         "schema_version": SCHEMA_VERSION,
-        "config": plain,
+        "config": without_resources(resolved(config)),
         "stage_versions": {name: stage.version for name, stage in config.stages.items()},
         "weights": _weights(config.stages),
-        "source": source_digest,
     }
 
 
-def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+def without_resources(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved configuration less what only says where and how fast the work runs."""
+    stages = {
+        name: {key: value for key, value in stage.items() if key != "resources"}
+        for name, stage in config["stages"].items()
+    }
+    return {**config, "stages": stages}
+
+
+def claim(
+    root: Path, identity: Mapping[str, Any], about: Mapping[str, Any], config: Mapping[str, Any] | None = None
+) -> str:
     """Make `root` this run's output folder, or see that it already is; returns the fingerprint.
 
     Writes `_meta/manifest.json` and `_meta/config.yaml` the first time.
+
+    Args:
+        root: the folder.
+        identity: see `identity_of`.
+        about: what else the manifest is to hold.
+        config: the configuration with what only says where the work runs; the identity's if not given.
 
     Raises:
         UserError: if the folder holds another run's dataset (with what differs), or something else.
@@ -56,7 +69,8 @@ def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> 
         return mark
     meta = root / "_meta"
     try:
-        replace(meta / "config.yaml", yaml.safe_dump(identity["config"], sort_keys=False).encode())
+        plain = dict(config or identity["config"])
+        replace(meta / "config.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
         manifest = {"fingerprint": mark, **about, "packages": _versions(), "identity": identity}
         replace(meta / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
     except OSError as error:
@@ -64,10 +78,10 @@ def claim(root: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> 
     return mark
 
 
-def check_claim(root: Path, identity: Mapping[str, Any]) -> bool:
+def check_claim(root: Path, identity: Mapping[str, Any], overwrite: bool = False) -> bool:
     """Whether `root` is already this run's output folder; False if it can become it.
 
-    A folder in which no shard is committed is nobody's yet.
+    A folder in which no shard is committed is nobody's yet; `overwrite` takes any dataset's folder.
 
     Raises:
         UserError: if the folder holds another run's dataset (with what differs), or something else.
@@ -75,9 +89,10 @@ def check_claim(root: Path, identity: Mapping[str, Any]) -> bool:
     path = root / "_meta" / "manifest.json"
     try:
         if path.exists() and any((root / "data").glob("*/*_stats.json")):
-            _refuse_if_changed(root, json.loads(path.read_bytes())["identity"], identity)
+            if not overwrite:
+                _refuse_if_changed(root, json.loads(path.read_bytes())["identity"], identity)
             return True
-        ours = {"_meta", "data"} if path.exists() else {"_meta"}
+        ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
         if root.exists() and any(found.name not in ours for found in root.iterdir()):
             raise UserError(f"{root} is not empty and holds no dataset; give another --output")
     except (ValueError, KeyError, TypeError) as error:
@@ -100,7 +115,8 @@ def _refuse_if_changed(root: Path, old: Mapping[str, Any], new: Mapping[str, Any
     if changed:
         shown = ", ".join(changed[:6]) + (f" and {len(changed) - 6} more" if len(changed) > 6 else "")
         raise UserError(
-            f"{root} holds the dataset of another run; changed since: {shown}; give another --output"
+            f"{root} holds the dataset of another run; changed since: {shown}; give another --output, or "
+            "--overwrite to begin anew"
         )
 
 

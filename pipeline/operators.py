@@ -9,14 +9,20 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
 from models.backends.protocols import BackendError
 from pipeline.errors import UserError
+from pipeline.isolation import check_deaths, isolated
+from stages.attempts import Attempts, Notes
 from stages.backend import backends_of
-from stages.base import Resources, Stage, TableFunction
-from stages.columns import OK, SECONDS
+from stages.base import Resources, Stage, StageError, TableFunction
+from stages.columns import DEATHS, OK, SECONDS
+from stages.shard.files import place_of
+
+NO_NOTES = Notes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +39,52 @@ class Operator:
 
 
 class Worker:
-    """Runs an operator's stages on tables; building one loads the models."""
+    """Runs an operator's stages on shards; building one loads the models."""
 
-    def __init__(self, operator: Operator) -> None:
-        self._functions = [(name, _started(name, stage)) for name, stage in operator.stages]
+    def __init__(self, operator: Operator, notes: Notes = NO_NOTES) -> None:
+        self._operator = operator
+        self._notes = notes
+        self._functions = [(name, _started(name, stage), stage.whole) for name, stage in operator.stages]
 
-    def __call__(self, table: pa.Table) -> pa.Table:
+    def __call__(self, table: pa.Table, attempts: Attempts | None = None) -> pa.Table:
         """The table after all stages, with a column for each but a shard's last: its seconds, in every row
-        that it worked on.
+        that it worked on. No rows, where a run is stopping, stay none.
+
+        Args:
+            table: a whole shard's rows.
+            attempts: the notes about it, if it has been begun to work on already.
 
         Raises:
-            StageError: if a stage loses rows.
+            StageError: if a stage loses rows, or if the shard goes on killing workers.
         """
-        for name, function in self._functions:
-            started = time.perf_counter()
-            keys, alive = table["key"], [status == OK for status in table["status"].to_pylist()]
-            table = function(table)
+        if not table.num_rows:
+            return table
+        shard = place_of(table["key"][0].as_py())[0]
+        attempts = attempts or self._notes.about(shard, self._operator.name)
+        explained = sum(len(attempts.culprits(name)) for name, _, _ in self._functions)
+        check_deaths(attempts, shard, self._operator.name, explained)
+        if attempts.deaths:
+            field = pa.field(f"{DEATHS}{self._operator.name}", pa.int64())
+            table = table.append_column(field, pa.array([len(attempts.deaths)] * table.num_rows, field.type))
+        for name, function, whole in self._functions:
+            table = _timed(name, partial(isolated, name, function, attempts=attempts, whole=whole), table)
             if "key" not in table.column_names:
-                return table
-            if not table["key"].equals(keys):
-                raise StageError(f"stage '{name}' does not return the rows that it was given, in their order")
-            share = (time.perf_counter() - started) / max(sum(alive), 1)
-            seconds = pa.array([share if worked else None for worked in alive], pa.float64())
-            table = table.append_column(SECONDS + name, seconds)
+                break
+        attempts.end()
         return table
 
 
-class StageError(Exception):
-    """A stage does not do what a stage has to: one line that says which and what."""
+def _timed(name: str, function: TableFunction, table: pa.Table) -> pa.Table:
+    started = time.perf_counter()
+    keys, alive = table["key"], [status == OK for status in table["status"].to_pylist()]
+    table = function(table)
+    if "key" not in table.column_names:
+        return table
+    if not table["key"].equals(keys):
+        raise StageError(f"stage '{name}' does not return the rows that it was given, in their order")
+    share = (time.perf_counter() - started) / max(sum(alive), 1)
+    seconds = pa.array([share if worked else None for worked in alive], pa.float64())
+    return table.append_column(SECONDS + name, seconds)
 
 
 def _started(name: str, stage: Stage) -> TableFunction:
@@ -126,3 +150,22 @@ def check_capacity(chain: list[Operator], cpus: float, gpus: float, where: str) 
                 f"the stages hold {need:g} {unit} ({parts}) but {where} has {there:g}; "
                 f"lower stages.NAME.resources.workers or .{unit.lower()}"
             )
+
+
+def spare_line(chain: Sequence[Operator], nodes: Sequence[Mapping[str, float]]) -> str:
+    """What would be missing if the largest node were lost; empty if the rest could hold all workers, or if
+    there is only one node.
+
+    Args:
+        chain: the operators.
+        nodes: each node's resources, `CPU` and `GPU` among them.
+    """
+    if len(nodes) < 2:
+        return ""
+    short = []
+    for need, unit in ((needed_cpus([*chain]), "CPU"), (needed_gpus([*chain]), "GPU")):
+        held = [node.get(unit, 0.0) for node in nodes]
+        if need > (left := sum(held) - max(held)) + 1e-6:
+            short.append(f"{left:g} {unit}s of the {need:g} that the stages hold")
+    lost = " and ".join(short)
+    return f"if the largest node is lost, only {lost} are left, and the run waits for another" if lost else ""

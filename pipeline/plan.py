@@ -43,18 +43,17 @@ def shard_line(config: BuildConfig, source: str | None, output: Path | None, lim
     Raises:
         UserError: where a build would refuse input or output.
     """
-    from pipeline.dataset.layout import committed_shards
-    from pipeline.job import listed, split_of
-    from pipeline.manifest import check_claim, identity_of
-    from pipeline.sources.shards import listing_digest, shard_count
+    from pipeline.sources.shards import shard_count
+    from pipeline.survey import Request, opened, survey
 
     if source is None:
         return "shards: give --input to count them"
-    _, listing = listed(config, source, output, limit)
-    done = 0
-    if output is not None and check_claim(output, identity_of(config, listing_digest(listing))):
-        done = len(committed_shards(output, split_of(config)))
-    items, shards = listing.num_rows, shard_count(listing.num_rows, config.shard_size)
+    if output is not None:
+        outlook = survey(Request(config, source, output, limit))
+        if outlook.planned:
+            return outlook.job().line()
+    done, items = 0, opened(config, source, output).listing().slice(0, limit).num_rows
+    shards = shard_count(items, config.shard_size)
     of = f"{counted(shards, 'shard')} of {config.shard_size}"
     return f"{counted(items, 'image')} in {of}: {done} done, {shards - done} to do"
 

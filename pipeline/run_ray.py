@@ -11,26 +11,32 @@ import os
 import re
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from models.backends.protocols import MissingDevice, MissingWeights
+from pipeline.context import RunContext
 from pipeline.errors import UserError
-from pipeline.operators import Operator, StageError, check_capacity, check_devices
+from pipeline.metrics import Metrics
+from pipeline.operators import Operator, StageError, check_capacity, check_devices, spare_line
 from pipeline.shard_reader import ShardReader
 from pipeline.yielding_worker import YieldingWorker
+from stages.attempts import Notes
 from stages.backend import check_weights
+from stages.columns import RAW
+from stages.shard.fence import Fence, Fenced
 from stages.write import WriteError
 
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
 
-_ATTEMPTS = 4
-"""Workers that one shard may take down with it before the run ends."""
+_ATTEMPTS = 200
+"""Times that Ray gives a shard to another worker; `pipeline.isolation` ends the run long before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,13 @@ class RayOptions:
 
 
 def run_ray(
-    read: ShardReader, chain: Sequence[Operator], shards: Sequence[int], options: RayOptions
+    read: ShardReader,
+    chain: Sequence[Operator],
+    shards: Sequence[int],
+    options: RayOptions,
+    run: RunContext,
 ) -> Iterator[pa.Table]:
-    """Yield each shard's receipt as it is committed, in any order.
+    """Yield each shard's receipt as it is committed, in any order; begin no other once the run is to stop.
 
     Raises:
         UserError: if the cluster cannot be reached or is too small, if a backend cannot be had, or if a
@@ -55,17 +65,23 @@ def run_ray(
     if not shards:
         return
     _connect(options)
+    # Ray has put a handler of its own there.
+    run.stopper.listen()
     import ray
     from ray.exceptions import RayError
 
     try:
         there = ray.cluster_resources()
+        run.log.metrics = Metrics(len(shards))
+        run.free = _free
         check_devices(chain)
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
         # Before any worker loads what it can.
         check = ray.remote(num_cpus=chain[0].resources.cpus)(check_weights)
         ray.get(check.remote([stage for operator in chain for _, stage in operator.stages]))
-        yield from _pipeline(read, chain, shards).iter_batches(
+        if line := spare_line(chain, _nodes()):
+            run.log.warn(line)
+        yield from _pipeline(read, chain, shards, run.fence, run.notes).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
     except RayError as error:
@@ -81,13 +97,15 @@ def _line(error: Exception) -> str | None:
     """What a person can do about an error from the cluster; None if it is not one of those."""
     from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
 
-    named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError, WriteError))
+    named = "|".join(
+        kind.__name__ for kind in (MissingWeights, MissingDevice, StageError, Fenced, WriteError)
+    )
     if told := re.search(rf"(?:{named}): (.+)", str(error)):
         return told[1]
     if isinstance(error, OutOfMemoryError | RayActorError | WorkerCrashedError):
         return (
-            f"{_ATTEMPTS} workers died over one shard (out of memory, or a crash in native code); lower the "
-            "stages' batch_size, or look for it with --executor local; finished shards are kept"
+            "workers keep dying (out of memory, or a crash in native code); give them more memory, or lower "
+            "the stages' batch_size; finished shards are kept"
         )
     return None
 
@@ -140,7 +158,22 @@ def _silent_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int]) -> Dataset:
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _free() -> str:
+    import ray
+
+    free = ray.available_resources() if ray.is_initialized() else {}
+    return f"free in the cluster: {free.get('CPU', 0):g} CPUs, {free.get('GPU', 0):g} GPUs" if free else ""
+
+
+def _pipeline(
+    read: ShardReader, chain: Sequence[Operator], shards: Sequence[int], fence: Fence, notes: Notes
+) -> Dataset:
     import ray
 
     context = ray.data.DataContext.get_current()
@@ -152,17 +185,18 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
     first, *rest = chain
     last = len(rest)
     stream = ray.data.read_datasource(
-        _datasource(read, first, last, shards),
+        _datasource(_Begin(read, first, last, fence, notes), shards),
         num_cpus=first.resources.cpus,
         concurrency=first.resources.workers,
         override_num_blocks=len(shards),
         # A parameter of its own keeps Ray from running the reads inside the next operator's actors.
         max_calls=1000,
+        max_retries=_ATTEMPTS,
     )
     for place, operator in enumerate(rest, 1):
         stream = stream.map_batches(
             YieldingWorker,
-            fn_constructor_args=(operator, last - place),
+            fn_constructor_args=(operator, last - place, notes),
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
@@ -173,12 +207,30 @@ def _pipeline(read: ShardReader, chain: Sequence[Operator], shards: Sequence[int
             ),
             # Lost workers are replaced as often as it takes, but no shard may kill them without end.
             max_restarts=-1,
-            max_task_retries=_ATTEMPTS - 1,
+            max_task_retries=_ATTEMPTS,
         )
     return stream
 
 
-def _datasource(read: ShardReader, first: Operator, after: int, shards: Sequence[int]) -> Datasource:
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """The first operator: reads a shard from the source and runs the first stages on it."""
+
+    read: ShardReader
+    operator: Operator
+    after: int
+    fence: Fence
+    notes: Notes
+
+    def __call__(self, shard: int) -> Iterator[pa.Table]:
+        if self.fence.stopping():
+            yield RAW.empty_table()
+            return
+        attempts = self.notes.about(shard, self.operator.name)
+        yield YieldingWorker(self.operator, self.after, self.notes)(self.read(shard, attempts), attempts)
+
+
+def _datasource(begin: _Begin, shards: Sequence[int]) -> Datasource:
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata
 
@@ -189,16 +241,9 @@ def _datasource(read: ShardReader, first: Operator, after: int, shards: Sequence
         def get_read_tasks(
             self, parallelism: int, per_task_row_limit: int | None = None, **_: Any
         ) -> list[ReadTask]:
-            return [ReadTask(_reader(read, first, after, shard), _no_metadata()) for shard in shards]
+            return [ReadTask(partial(begin, shard), _no_metadata()) for shard in shards]
 
     def _no_metadata() -> BlockMetadata:
         return BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None)
 
     return Shards()
-
-
-def _reader(read: ShardReader, first: Operator, after: int, shard: int) -> Callable[[], Iterator[pa.Table]]:
-    def blocks() -> Iterator[pa.Table]:
-        yield YieldingWorker(first, after)(read(shard))
-
-    return blocks

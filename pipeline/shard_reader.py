@@ -2,12 +2,14 @@
 """A shard's rows from the source: keys given, files still undecoded."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
+from pipeline.dataset.parts import Part
+from pipeline.isolation import isolated
 from pipeline.sources import Source
-from pipeline.sources.shards import read_shard_listing, sample_key
+from pipeline.sources.shards import sample_key
+from stages.attempts import Attempts
 from stages.columns import RAW
 
 
@@ -16,11 +18,21 @@ class ShardReader:
     """Reads any shard of a run; small enough to be sent to every worker."""
 
     source: Source
-    listing: Path
-    """The run's `_meta/source.parquet`."""
+    parts: tuple[Part, ...]
+    """The parts that the run's shards are in."""
 
-    def __call__(self, shard: int) -> pa.Table:
-        """All rows of a shard, in source order, with the columns of `stages.columns.RAW`."""
-        table = self.source.fetch(read_shard_listing(self.listing, shard))
+    def listing(self, shard: int) -> pa.Table:
+        """What a shard is to hold, as `pipeline.sources.base.LISTING`."""
+        part = next(part for part in self.parts if shard in part.numbers)
+        return part.rows(shard)
+
+    def __call__(self, shard: int, attempts: Attempts) -> pa.Table:
+        """All rows of a shard, in source order, with the columns of `stages.columns.RAW`.
+
+        Args:
+            shard: its number.
+            attempts: the notes about the shard at its first operator.
+        """
+        table = isolated("fetch", self.source.fetch, self.listing(shard), attempts)
         keys = pa.array([sample_key(shard, index) for index in range(table.num_rows)], pa.string())
         return table.add_column(0, RAW.field("key"), keys).select(RAW.names).cast(RAW)

@@ -6,7 +6,8 @@ import os
 import pyarrow as pa
 
 from models.backends.protocols import BackendError
-from pipeline.operators import Operator, StageError, Worker
+from pipeline.operators import NO_NOTES, Operator, StageError, Worker
+from stages.attempts import Attempts, Notes
 
 _NICER_BY = 5
 """Steps of Unix priority from one operator to the next."""
@@ -18,19 +19,19 @@ class YieldingWorker(Worker):
     Where processes outnumber cores, the slowest operator would otherwise wait for others to fill its queue.
     """
 
-    def __init__(self, operator: Operator, after: int) -> None:
+    def __init__(self, operator: Operator, after: int, notes: Notes = NO_NOTES) -> None:
         self._niceness = min(_NICER_BY * after, 19)
         self._failure: BackendError | StageError | None = None
         try:
-            super().__init__(operator)
+            super().__init__(operator, notes)
         except (BackendError, StageError) as error:
             # An actor that cannot start leaves pages of traces; a task's exception arrives alone.
             self._failure = error
 
-    def __call__(self, table: pa.Table) -> pa.Table:
+    def __call__(self, table: pa.Table, attempts: Attempts | None = None) -> pa.Table:
         """See `Worker.__call__`."""
         if self._failure is not None:
             raise self._failure
         # Priorities belong to threads, and Ray does not promise that it stays with one.
         os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
-        return super().__call__(table)
+        return super().__call__(table, attempts)

@@ -37,6 +37,8 @@ class Stage(ABC):
     outputs: ClassVar[pa.Schema] = pa.schema([])
     drops: ClassVar[tuple[str, ...]] = ()
     """Columns that nothing after this stage needs."""
+    whole: ClassVar[bool] = False
+    """Whether it has to see all rows of a shard at once; others may be given some of them."""
     version: ClassVar[int] = 1
     resources: Resources | None = None
     """Workers of its own; a stage without any runs in the workers of the stage before it."""
@@ -48,3 +50,7 @@ class Stage(ABC):
         The function gets and returns a table with the columns of `stages.columns`; it keeps every
         row, in order.
         """
+
+
+class StageError(Exception):
+    """A stage does not do what a stage has to: one line that says which and what."""

@@ -7,7 +7,7 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OK, REJECTED, ERROR = "ok", "rejected", "error"
 
@@ -16,6 +16,7 @@ LEDGER = pa.schema(
         pa.field("key", pa.string(), nullable=False),
         pa.field("source_key", pa.string(), nullable=False),
         pa.field("source_uri", pa.string(), nullable=False),
+        pa.field("replaces", pa.string()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("stage", pa.string()),
         pa.field("reason", pa.string()),
@@ -25,7 +26,8 @@ LEDGER = pa.schema(
 """Every row has these from beginning to end.
 
 `key` is unique in the dataset, made of shard and place in the shard, and has no dot. `source_key` is
-the path below the input folder (or the tar's path, `/`, and the sample's own key).
+the path below the input folder (or the tar's path, `/`, and the sample's own key). `replaces` is the key of
+an older row of the same source item, which this one takes the place of; null for an item's first row.
 """
 
 RAW = pa.schema(
@@ -127,3 +129,13 @@ add comes after these columns."""
 
 SECONDS = "seconds_"
 """Prefix of the columns that carry how long a stage took, per row; they end in the run's log."""
+
+BACKOFF = "backoff_"
+"""Prefix of the columns that say to how many rows at a time a stage had to go back, where memory ran out in
+this table; the same in every row. They end in the run's log."""
+
+DEATHS = "deaths_"
+"""Prefix of the columns that say how many workers of an operator died over the shard; the same in every row."""
+
+LOGGED = (SECONDS, BACKOFF, DEATHS)
+"""Columns about the run and not about the data: they are in no file of the dataset."""

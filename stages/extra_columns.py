@@ -4,7 +4,7 @@
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from stages.columns import IMAGE, RAW, SAMPLE, SECONDS
+from stages.columns import IMAGE, LOGGED, RAW, SAMPLE
 
 _KNOWN = {*SAMPLE.names, *RAW.names, *IMAGE.names, "detections"}
 _PLAIN = (
@@ -19,7 +19,7 @@ def extra_columns(schema: pa.Schema) -> pa.Schema:
 
     All may be null: a row that was lost before its turn came has none of them.
     """
-    fields = [field for field in schema if field.name not in _KNOWN and not field.name.startswith(SECONDS)]
+    fields = [field for field in schema if field.name not in _KNOWN and not field.name.startswith(LOGGED)]
     return pa.schema([pa.field(field.name, field.type) for field in fields])
 
 

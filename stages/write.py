@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from stages.attempts import WORKER_DIED
 from stages.base import Stage, TableFunction
-from stages.columns import LEDGER, SECONDS
+from stages.columns import BACKOFF, DEATHS, LEDGER, SECONDS
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
+from stages.shard.fence import Fence
 from stages.shard.files import ShardFiles, place_of
 
 RECEIPT = pa.schema(
@@ -31,9 +33,19 @@ RECEIPT = pa.schema(
         pa.field("parquet_bytes", pa.int64()),
         pa.field("parquet_sha256", pa.string()),
         pa.field("written", pa.bool_()),
+        pa.field("isolated", pa.int64()),
+        pa.field("deaths", pa.int64()),
+        pa.field("seconds", pa.string()),
+        pa.field("backoff", pa.string()),
     ]
 )
-"""The one row that stands for a shard once it is on disk; `written` is false if it had been there."""
+"""The one row that stands for a shard once it is on disk; `written` is false if it had been there.
+
+`isolated` counts rows that end every process that works on them, `deaths` the workers that died over the
+shard. `seconds` is JSON, from stage to seconds.
+`backoff` is null, or JSON: the stages that ran out of memory in this shard, and how many rows at a time they
+keep to since, as in `{"caption": 8}`.
+"""
 
 
 class WriteError(Exception):
@@ -62,9 +74,12 @@ class Write(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = (*LEDGER.names, "image", "width", "height", "entities")
     outputs: ClassVar[pa.Schema] = RECEIPT
+    whole: ClassVar[bool] = True
     version: ClassVar[int] = 2
     folder: str = field(default="", metadata={"by_run": True})
     """The dataset's root; the run sets it."""
+    token: str = field(default="", metadata={"by_run": True})
+    """Of the lease that the run holds on the folder; the run sets it."""
     split: str = "train"
     """Folder below `data`, and name of the split for readers; letters, digits, `_` and `-`."""
 
@@ -79,11 +94,16 @@ class Write(Stage):
 
     def setup(self) -> TableFunction:
         """Nothing to load."""
-        return partial(write_shard, Path(self.folder), self.split)
+        return partial(write_shard, Path(self.folder), self.split, Fence(self.folder, self.token))
 
 
-def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
-    """Write the shard that `table` holds, unless it is committed; see `Write`."""
+def write_shard(root: Path, split: str, fence: Fence, table: pa.Table) -> pa.Table:
+    """Write the shard that `table` holds, unless it is committed; see `Write`.
+
+    Raises:
+        Fenced: another run has the folder by now.
+        WriteError: the folder cannot be written to.
+    """
     if not table.num_rows:
         return RECEIPT.empty_table()
     started = time.perf_counter()
@@ -93,6 +113,7 @@ def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
     number = _shard_number(sorted(keys))
     files = ShardFiles(root / "data" / split, number)
     try:
+        fence.check()
         written = not files.stats.exists() and commit(
             (files.tar, files.parquet, files.stats), partial(fill_shard, number, table)
         )
@@ -103,7 +124,7 @@ def write_shard(root: Path, split: str, table: pa.Table) -> pa.Table:
         # The shard is there; it is not lost for want of a note about its speed.
         with suppress(OSError):
             _log_seconds(root, files, table, time.perf_counter() - started)
-    return _receipt(stats, written)
+    return _receipt(stats, written, table)
 
 
 def _shard_number(keys: list[str]) -> int:
@@ -116,20 +137,33 @@ def _shard_number(keys: list[str]) -> int:
 
 def _log_seconds(root: Path, files: ShardFiles, table: pa.Table, own: float) -> None:
     names = [name for name in table.column_names if name.startswith(SECONDS)]
-    seconds = {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
+    seconds = _seconds(table)
     worked = {name: table.num_rows - table[name].null_count for name in names}
     images = {name.removeprefix(SECONDS): count for name, count in worked.items()}
     log = {
         "rows": table.num_rows,
         "images": {**images, "write": table.num_rows},
         "seconds": {**seconds, "write": own},
+        "backoff": _backoff(table),
     }
     path = root / "_meta" / "timings" / f"{files.stem}.json"
     replace(path, json.dumps(log).encode())
 
 
-def _receipt(stats: dict[str, Any], written: bool) -> pa.Table:
+def _seconds(table: pa.Table) -> dict[str, float]:
+    names = [name for name in table.column_names if name.startswith(SECONDS)]
+    return {name.removeprefix(SECONDS): sum(filter(None, table[name].to_pylist())) for name in names}
+
+
+def _backoff(table: pa.Table) -> dict[str, int]:
+    """Where memory ran out: the stages, and how many rows at a time they keep to since."""
+    names = [name for name in table.column_names if name.startswith(BACKOFF)]
+    return {name.removeprefix(BACKOFF): table[name][0].as_py() for name in names}
+
+
+def _receipt(stats: dict[str, Any], written: bool, table: pa.Table) -> pa.Table:
     files, statuses = stats["files"], stats["statuses"]
+    backoff = _backoff(table)
     row = {
         "shard": stats["shard"],
         "rows": stats["count"],
@@ -141,5 +175,9 @@ def _receipt(stats: dict[str, Any], written: bool) -> pa.Table:
             f"{kind}_{what}": files[kind][what] for kind in ("tar", "parquet") for what in ("bytes", "sha256")
         },
         "written": written,
+        "isolated": sum(reasons.get(WORKER_DIED, 0) for reasons in stats["reasons"].values()),
+        "deaths": sum(table[name][0].as_py() for name in table.column_names if name.startswith(DEATHS)),
+        "seconds": json.dumps(_seconds(table)),
+        "backoff": json.dumps(backoff) if backoff else None,
     }
     return pa.Table.from_pylist([row], RECEIPT)

@@ -61,17 +61,19 @@ def write_tables(root: Path, tables: list[pa.Table]) -> Path:
     return root
 
 
-def write_source(root: Path, tables: list[pa.Table]) -> None:
-    """`_meta/source.parquet`, one row group a shard."""
-    (root / "_meta").mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([LEDGER.field("source_key")])
-    with pq.ParquetWriter(root / "_meta" / "source.parquet", schema) as writer:
+def write_source(root: Path, tables: list[pa.Table]) -> Path:
+    """The listing of a build, one row group a shard; returns its place."""
+    folder = root / "_meta" / "source"
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([LEDGER.field("source_key"), LEDGER.field("replaces")])
+    with pq.ParquetWriter(folder / "00000.parquet", schema) as writer:
         for table in tables:
-            writer.write_table(table.select(["source_key"]))
+            writer.write_table(table.select(schema.names))
+    return folder / "00000.parquet"
 
 
 def _row(shard: int, index: int, seed: int, size: int, changes: dict[str, Any]) -> dict[str, Any]:
-    source_key = f"bilder/ä b.{shard}.{index}.jpg"
+    source_key = f"bilder/ä b.{shard:03d}.{index:03d}.jpg"
     row = {"key": f"{shard:05d}-{index:05d}", "source_key": source_key, "source_uri": f"file:///{source_key}"}
     row |= {"status": OK, "seconds_read": 0.25, "seconds_caption": 0.5}
     if index % 4 == 3:

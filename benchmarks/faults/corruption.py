@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -25,13 +26,14 @@ from PIL import Image
 from benchmarks.faults.damage import Damage, Named
 from benchmarks.faults.damages import damages
 from benchmarks.faults.forgeries import forgeries
-from benchmarks.quality import CONFIG
+from benchmarks.faults.light import MINIATURE
 from models.miniature.world import write_scenes
-from pipeline import build as steps
+from pipeline.build import RunOptions
+from pipeline.build_command import build_dataset
 from pipeline.config import load_config
 from pipeline.dataset.verify import verify
-from pipeline.job import prepare
-from pipeline.run_ray import RayOptions
+from pipeline.executor import Executor
+from pipeline.survey import Request
 
 _BITS = 3
 """How often each kind of bit is flipped for once that any other damage is done."""
@@ -91,10 +93,10 @@ def clean_dataset(folder: Path) -> Path:
         path.unlink()
     Image.new("RGB", (8, 8)).save(images / "tiny.jpg")
     (images / "00007b.jpg").write_bytes(b"no picture")
-    job = prepare(load_config(CONFIG, ["shard_size=7"]), str(images), folder / "dataset")
-    steps.execute(job, steps.Executor.local, RayOptions())
-    steps.finish(job.root, job.split)
-    return job.root
+    request = Request(load_config(MINIATURE, ["shard_size=7"]), str(images), folder / "dataset")
+    with redirect_stdout(sys.stderr):
+        build_dataset(request, RunOptions(Executor.local))
+    return request.root
 
 
 def _chosen(count: int, seed: int) -> list[Damage]:

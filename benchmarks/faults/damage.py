@@ -9,14 +9,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.dataset.layout import DIGESTED, committed_shards
+from pipeline.dataset.layout import committed_shards
 from stages.shard.files import ShardFiles
 
 Named = list[tuple[str, ...]]
 """What a check must say: for each entry one problem that holds all of its words."""
 Change = Callable[[Path, Random], Named]
 MEMBERS = ("jpg", "json", "png", "txt")
-META = (*DIGESTED, "digests.json")
+META = (
+    *("config.yaml", "manifest.json", "source/00000.parquet", "shards.json", "index.parquet"),
+    "digests.json",
+)
 KINDS = ("tar", "parquet", "stats")
 
 

@@ -46,12 +46,12 @@ def _forge(lie: Lie, of_the_shard: bool, root: Path, rng: Random) -> Named:
 
 
 def _item_twice_in_the_listing(root: Path, rng: Random) -> Named:
-    """The listing agrees with the shard, and its digest is renewed; the manifest's is not."""
+    """The listing says the same as the shard, and its digest is renewed."""
     shard = any_shard(root, rng)
     forged = taken_apart(shard, rng, reencoded=False)
     source_key_of_another(forged, rng)
     put_together(shard, forged)
-    path, keys = root / "_meta" / "source.parquet", [row["source_key"] for row in forged.rows]
+    path, keys = root / "_meta" / "source" / "00000.parquet", [row["source_key"] for row in forged.rows]
     with pq.ParquetFile(path) as old:
         groups = [old.read_row_group(group) for group in range(old.num_row_groups)]
     place = groups[shard.number].column_names.index("source_key")
@@ -62,7 +62,7 @@ def _item_twice_in_the_listing(root: Path, rng: Random) -> Named:
         for group in groups:
             writer.write_table(group)
     finish_dataset(root)
-    return [("_meta/source.parquet",)]
+    return [("_meta/source/00000.parquet",)]
 
 
 def _other_manifest(root: Path, rng: Random) -> Named:

@@ -143,7 +143,7 @@ LIES: dict[str, Lie] = {
     "caption in the json only": _in_json("caption", "a lie"),
     "size in the json only": _in_json("width", 7),
     "mask list in the json only": _in_json("mask", []),
-    "schema version in the json": _in_json("schema_version", 2),
+    "schema version in the json": _in_json("schema_version", 99),
     "caption in row and json": _caption,
     "caption in the row only": _column(caption="a lie"),
     "key of another shard": _key_of_another,

@@ -15,6 +15,8 @@ from stages.base import Stage, TableFunction
 from stages.columns import ENTITY
 from stages.rows import table_function
 
+MINIATURE = Path(__file__).parents[2] / "configs" / "build" / "miniature.yaml"
+"""For faults that have to do with models."""
 _STAGE = "benchmarks.faults.light:NoSubjects"
 
 

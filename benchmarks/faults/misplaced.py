@@ -14,6 +14,7 @@ FOREIGN = (
     *("data/train/.00001.tar.tmp-0123456789ab", "data/train/00077.tar", "data/train/00077.parquet"),
     *("data/train/00077_stats.json", "data/train/000001_stats.json", "data/train/0_stats.json"),
     *("data/train/folder/", "data/val/", "data/train/00077_stats.json/", "_meta/folder/"),
+    *("_meta/source/00099.parquet", "_meta/source/notes.txt"),
 )
 """Folders end in a slash."""
 
@@ -106,4 +107,4 @@ def link_meta(root: Path, rng: Random) -> Named:
     path = root / "_meta" / rng.choice(META)
     path.rename(root / "elsewhere")
     path.symlink_to(root / "elsewhere")
-    return [(f"_meta/{path.name}", "link")]
+    return [(str(path.relative_to(root)), "link")]

@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.card import card
 from pipeline.dataset.layout import (
-    DIGESTED,
     card_path,
     committed_shards,
+    digested_files,
     digests_path,
     index_path,
-    meta_folder,
     shards_path,
     split_folder,
 )
+from pipeline.dataset.newer import Replaced, newest, replaced_rows, without_replaced
 from pipeline.dataset.totals import Totals, all_stats, totals
 from pipeline.errors import UserError
 from stages.columns import SAMPLE
@@ -53,10 +53,10 @@ def finish_dataset(root: Path, split: str = "train") -> Totals:
     content = (json.dumps(listing, indent=1) + "\n").encode()
     path = shards_path(root)
     if not (index_path(root).is_file() and path.is_file() and path.read_bytes() == content):
-        _write_index(index_path(root), shards)
+        _write_index(index_path(root), shards, replaced_rows(root))
         replace(path, content)
     replace(digests_path(root), _digests(root))
-    added = totals(shards)
+    added = without_replaced(totals(shards), shards, replaced_rows(root))
     extra = extra_columns(pq.read_schema(index_path(root)))
     replace(card_path(root), card(root, split, added, extra).encode())
     return added
@@ -73,20 +73,20 @@ def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, An
 
 def _digests(root: Path) -> bytes:
     found = {}
-    for path in (meta_folder(root) / name for name in DIGESTED):
+    for name, path in digested_files(root).items():
         if path.is_file():
             with path.open("rb") as stream:
-                found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return (json.dumps(found, indent=1) + "\n").encode()
 
 
-def _write_index(path: Path, shards: Sequence[ShardFiles]) -> None:
-    """All rows without the masks, one shard a row group, so that memory stays that of one shard."""
-    rewrite(path, lambda stream: _copy_rows(stream, shards))
+def _write_index(path: Path, shards: Sequence[ShardFiles], replaced: Replaced) -> None:
+    """The newest rows without the masks, one shard a row group, so that memory stays that of one shard."""
+    rewrite(path, lambda stream: _copy_rows(stream, shards, replaced))
 
 
-def _copy_rows(stream: Any, shards: Sequence[ShardFiles]) -> None:
-    tables = map(_without_masks, shards)
+def _copy_rows(stream: Any, shards: Sequence[ShardFiles], replaced: Replaced) -> None:
+    tables = (newest(_without_masks(shard), replaced.get(shard.number, ())) for shard in shards)
     first = next(tables, SAMPLE.empty_table())
     with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
         for shard, table in zip(shards, chain([first], tables), strict=False):
@@ -95,7 +95,8 @@ def _copy_rows(stream: Any, shards: Sequence[ShardFiles]) -> None:
                     f"{shard.parquet} has other columns than the shards before it: a stage has changed what "
                     "it adds; build into another --output"
                 )
-            writer.write_table(table)
+            # One row group a shard, also if it is a long one; none for a shard without a row.
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
 
 
 def _without_masks(shard: ShardFiles) -> pa.Table:

@@ -14,9 +14,6 @@ from stages.shard.files import ShardFiles
 
 _STATS = re.compile(r"([0-9]{5}|[1-9][0-9]{5,})_stats\.json")
 
-DIGESTED = ("config.yaml", "manifest.json", "source.parquet", "shards.json", "index.parquet")
-"""Files of `_meta` whose SHA-256 a finished dataset states; what is not here is a log."""
-
 
 def split_folder(root: Path, split: str = "train") -> Path:
     """Where the shards of a split are."""
@@ -68,9 +65,9 @@ def meta_folder(root: Path) -> Path:
     return root / "_meta"
 
 
-def source_path(root: Path) -> Path:
-    """The source listing: one row group a shard, a row for every sample that the shard is to hold."""
-    return meta_folder(root) / "source.parquet"
+def source_folder(root: Path) -> Path:
+    """The listings of what the shards are to hold; see `pipeline.dataset.parts`."""
+    return meta_folder(root) / "source"
 
 
 def shards_path(root: Path) -> Path:
@@ -83,8 +80,16 @@ def index_path(root: Path) -> Path:
     return meta_folder(root) / "index.parquet"
 
 
+def digested_files(root: Path) -> dict[str, Path]:
+    """By name below `_meta` the files that say what a finished dataset is, there or not: all but logs."""
+    listings = source_folder(root).iterdir() if source_folder(root).is_dir() else ()
+    names = [f"source/{path.name}" for path in sorted(listings) if not path.name.startswith(".")]
+    names = ["config.yaml", "manifest.json", *names, "shards.json", "index.parquet"]
+    return {name: meta_folder(root) / name for name in names}
+
+
 def digests_path(root: Path) -> Path:
-    """SHA-256 of the files `DIGESTED`, by name."""
+    """SHA-256 of the `digested_files`, by name."""
     return meta_folder(root) / "digests.json"
 
 

@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast each stage was, from the run's log beside the dataset."""
+"""How fast each stage was, and where memory ran out, from the run's log beside the dataset."""
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.dataset.layout import meta_folder
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """That a stage ran out of memory, over the whole dataset."""
+
+    size: int
+    """Rows at a time that the most careful of its workers came down to."""
+    shards: int
+    """Shards in which it happened."""
 
 
 def images_per_second(root: Path) -> dict[str, float]:
@@ -13,9 +26,26 @@ def images_per_second(root: Path) -> dict[str, float]:
     that were lost before they came to it do not count."""
     rows: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    for path in sorted((meta_folder(root) / "timings").glob("*.json")):
-        timing = json.loads(path.read_text(encoding="utf-8"))
+    for timing in _timings(root):
         for stage, spent in timing["seconds"].items():
             rows[stage] += timing["images"][stage]
             seconds[stage] += spent
     return {stage: rows[stage] / spent for stage, spent in seconds.items() if spent > 0}
+
+
+def backoffs(root: Path) -> dict[str, BackOff]:
+    """The stages that ran out of memory, by name; empty if there was enough.
+
+    Logs of earlier versions do not say; they count as if there had been enough.
+    """
+    found: dict[str, BackOff] = {}
+    for timing in _timings(root):
+        for stage, size in timing.get("backoff", {}).items():
+            before = found.get(stage, BackOff(size, 0))
+            found[stage] = BackOff(min(size, before.size), before.shards + 1)
+    return dict(sorted(found.items()))
+
+
+def _timings(root: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted((meta_folder(root) / "timings").glob("*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))

@@ -13,17 +13,18 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.dataset.layout import all_shards, index_path, source_path, split_folders
+from pipeline.dataset.layout import all_shards, index_path, source_folder, split_folders
+from pipeline.dataset.parts import Part, part_files, read_part
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
 from pipeline.dataset.verify_digests import check_digests, check_listing
-from pipeline.dataset.verify_meta import check_list, check_manifest, read_index
+from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, read_index
+from pipeline.dataset.verify_newer import Listed, check_replacing, listed_rows
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
 
 Progress = Callable[[int, int], None]
-_Job = tuple[ShardFiles, list[str] | None, bool, tuple[Path, int] | None]
+_Job = tuple[ShardFiles, list[Listed] | None, bool, Indexed | None]
 
 
 def verify(
@@ -43,12 +44,17 @@ def verify(
     shards = all_shards(root)
     damaged, problems = check_digests(root)
     # What is not what was written is not worth a decoder's trust.
-    source, unopened = (None, []) if "source.parquet" in damaged else _open_source(root)
+    parts, unlisted = _read_parts(root, damaged)
     groups, unreadable = (None, []) if "index.parquet" in damaged else read_index(root)
-    problems += [*unopened, *_check_listed(source, shards), *unreadable, *check_listing(root, source)]
+    problems += [*unlisted, *_check_listed(parts, shards), *unreadable, *check_listing(parts or [])]
     counts, listings, extras = Counts(), [], {}
-    indexed = [None if groups is None else (index_path(root), groups.get(f.number, -1)) for f in shards]
-    jobs = _jobs(zip(shards, indexed, strict=True), source, deep, problems)
+    replaced, wrong = check_replacing(shards, parts or [])
+    problems += wrong
+    indexed = [
+        None if groups is None else Indexed(index_path(root), groups.get(f.number, -1), replaced[f.number])
+        for f in shards
+    ]
+    jobs = _jobs(zip(shards, indexed, strict=True), parts, deep, problems)
     for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
         problems += report.problems
         counts += report.counts
@@ -62,25 +68,21 @@ def verify(
 
 
 def _jobs(
-    shards: Iterable[tuple[ShardFiles, tuple[Path, int] | None]],
-    source: pq.ParquetFile | None,
+    shards: Iterable[tuple[ShardFiles, Indexed | None]],
+    parts: list[Part] | None,
     deep: bool,
     problems: list[Problem],
 ) -> Iterator[_Job]:
     for files, indexed in shards:
         keys = None
         try:
-            keys = None if source is None else _listed_keys(source, files.number)
+            if parts is not None:
+                part = next((part for part in parts if files.number in part.numbers), None)
+                keys = [] if part is None else listed_rows(part, files.number)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            what = f"row group {files.number} of _meta/source.parquet is unreadable: {error}"
-            problems.append(Problem("", what))
+            what = f"what _meta/source lists for it is unreadable: {error}"
+            problems.append(Problem(f"{files.folder.name}/{files.stem}", what))
         yield files, keys, deep, indexed
-
-
-def _listed_keys(source: pq.ParquetFile, shard: int) -> list[str]:
-    if shard >= source.num_row_groups:
-        return []
-    return source.read_row_group(shard, columns=["source_key"])["source_key"].to_pylist()
 
 
 def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
@@ -98,16 +100,24 @@ def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
             yield waiting.popleft().result()
 
 
-def _open_source(root: Path) -> tuple[pq.ParquetFile | None, list[Problem]]:
-    path = source_path(root)
-    if not path.is_file():
-        return None, [
-            Problem("", f"{path.relative_to(root)} is missing: what the shards were to hold is not known")
-        ]
-    try:
-        return pq.ParquetFile(path), []
-    except (OSError, pa.ArrowException) as error:
-        return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
+def _read_parts(root: Path, damaged: set[str]) -> tuple[list[Part] | None, list[Problem]]:
+    if any(name.startswith("source/") for name in damaged):
+        return None, []
+    parts, problems, place = [], [], source_folder(root).relative_to(root)
+    for path in part_files(root):
+        try:
+            parts.append(read_part(path))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            problems.append(Problem("", f"{place}/{path.name} is unreadable: {error}"))
+    expected = 0
+    for part in [*parts, None] if not problems else ():
+        if part is None and parts:
+            continue
+        if part is None or part.first != expected:
+            what = f"{place}/{expected:05d}.parquet is missing: what shards were to hold is not known"
+            problems.append(Problem("", what))
+        expected = part.numbers.stop if part else 0
+    return (None if problems else parts), problems
 
 
 def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
@@ -119,12 +129,12 @@ def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:
             yield Problem(shard, f"its extra columns are ({found}), those of the other shards ({usual})")
 
 
-def _check_listed(source: pq.ParquetFile | None, shards: list[ShardFiles]) -> Iterator[Problem]:
-    listed = range(source.num_row_groups if source is not None else 0)
+def _check_listed(parts: list[Part] | None, shards: list[ShardFiles]) -> Iterator[Problem]:
+    listed = {number for part in parts or () for number in part.numbers}
     if not shards and not listed:
         yield Problem("", "no shard is there")
     split = shards[0].folder.name if shards else "train"
-    for number in sorted({*listed} - {files.number for files in shards}):
+    for number in sorted(listed - {files.number for files in shards}):
         yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
 
 

@@ -4,6 +4,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,22 @@ def check_manifest(root: Path) -> Iterator[Problem]:
             != hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         ):
             yield Problem("", "_meta/manifest.json does not have the fingerprint that it states")
-        elif other is None and config != identity["config"]:
+        elif other is None and _without_resources(config) != identity["config"]:
             yield Problem("", "_meta/config.yaml is not the configuration of the manifest")
     except (KeyError, TypeError) as error:
         yield Problem("", f"_meta/manifest.json is no manifest: {error!r}")
+
+
+def _without_resources(config: Any) -> Any:
+    """What decides the bytes: where and how fast stages run is no part of it."""
+    stages = config.get("stages") if isinstance(config, dict) else None
+    if not isinstance(stages, dict):
+        return config
+    kept = {
+        name: {key: value for key, value in stage.items() if key != "resources"}
+        for name, stage in stages.items()
+    }
+    return {**config, "stages": kept}
 
 
 def _read(root: Path, name: str, parse: Callable[[bytes], Any]) -> tuple[Any, Problem | None]:
@@ -73,29 +86,43 @@ def read_index(root: Path) -> tuple[dict[int, int] | None, list[Problem]]:
     try:
         with pq.ParquetFile(path) as index:
             groups = range(index.num_row_groups)
-            keys = [index.read_row_group(group, columns=["key"])["key"][0].as_py() for group in groups]
-        return {place_of(key)[0]: group for group, key in enumerate(keys)}, []
+            keys = [index.read_row_group(group, columns=["key"])["key"].to_pylist()[:1] for group in groups]
+        return {place_of(key[0])[0]: group for group, key in enumerate(keys) if key}, []
     except FileNotFoundError:
         return None, [Problem("", f"{path.relative_to(root)} is missing; the same build again writes it")]
     except (OSError, ValueError, IndexError, KeyError, TypeError, pa.ArrowException) as error:
         return None, [Problem("", f"{path.relative_to(root)} is unreadable: {error}")]
 
 
-def check_indexed(files: ShardFiles, index: Path, group: int) -> Iterator[str]:
-    """Whether a shard's rows are in the index as they are in its parquet, less what the index leaves out.
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """Where the rows of a shard are in the index."""
+
+    index: Path
+    """The file with all shards' rows."""
+    group: int
+    """Which of its row groups is the shard's; -1 if none is."""
+    replaced: frozenset[str]
+    """Keys of rows that are not in it, because a later shard has newer ones."""
+
+
+def check_indexed(files: ShardFiles, where: Indexed) -> Iterator[str]:
+    """Whether a shard's newest rows are in the index as they are in its parquet, less what that leaves out.
 
     Args:
         files: the shard's.
-        index: the file with all shards' rows.
-        group: which of its row groups is the shard's; -1 if none is.
+        where: its rows should be.
     """
-    if group < 0:
-        yield f"its rows are not in {index.name}"
-        return
+    index = where.index
     try:
         with pq.ParquetFile(index) as all_rows, pq.ParquetFile(files.parquet) as own:
             columns = [all_rows.schema.column(number).path for number in range(len(all_rows.schema))]
-            if not all_rows.read_row_group(group).equals(own.read(columns=columns)):
+            rows = own.read(columns=columns)
+            keep = [key not in where.replaced for key in rows["key"].to_pylist()]
+            rows = rows.filter(pa.array(keep, pa.bool_()))
+            if where.group < 0 and rows.num_rows:
+                yield f"its rows are not in {index.name}"
+            elif where.group >= 0 and not all_rows.read_row_group(where.group).equals(rows):
                 yield f"the rows in {index.name} are not those of {files.parquet.name}"
     except FileNotFoundError:
         return

@@ -18,7 +18,7 @@ from stages.columns import OFFSETS, SAMPLE, SCHEMA_VERSION
 Finding = tuple[str, int, str]
 """A member's extension, the byte in the member (0 if it is about all of it), and what is wrong."""
 
-_NOT_IN_JSON = {"source_uri", "stage", "reason", "detail", "white_fraction", *OFFSETS.names}
+_NOT_IN_JSON = {"source_uri", "replaces", "stage", "reason", "detail", "white_fraction", *OFFSETS.names}
 _COPIED = [field for field in SAMPLE if field.name not in _NOT_IN_JSON]
 
 

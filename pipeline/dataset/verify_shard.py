@@ -5,7 +5,6 @@ Knows the schema and the file names, and nothing of the code that writes them.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +12,8 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.problem import Counts, Problem, ShardReport
 from pipeline.dataset.verify_members import check_tar
-from pipeline.dataset.verify_meta import check_indexed
+from pipeline.dataset.verify_meta import Indexed, check_indexed
+from pipeline.dataset.verify_newer import Listed
 from pipeline.dataset.verify_sample import check_ledger
 from pipeline.dataset.verify_stats import check_counts, check_file, read_stats
 from stages.columns import SAMPLE, SCHEMA_VERSION
@@ -24,20 +24,19 @@ Row = dict[str, Any]
 
 
 def check_shard(
-    files: ShardFiles, source_keys: Sequence[str] | None, deep: bool, index: tuple[Path, int] | None
+    files: ShardFiles, listed: Sequence[Listed] | None, deep: bool, index: Indexed | None
 ) -> ShardReport:
     """Check a committed shard.
 
     Args:
         files: the shard's.
-        source_keys: what it was to hold, in order; None if that is not known.
+        listed: what it was to hold, in order; None if that is not known.
         deep: decode every JPEG fully; a tar with a wrong hash always gets this.
-        index: the parquet with all shards' rows, and which of its row groups is this shard's (-1: none); None
-            if it cannot be read.
+        index: where its rows are in the parquet with all shards' rows; None if that cannot be read.
     """
     shard = f"{files.folder.name}/{files.stem}"
     try:
-        return _check(shard, files, source_keys, deep, index)
+        return _check(shard, files, listed, deep, index)
     # Whatever else is in there must not hide what is wrong with the other shards.
     except Exception as error:
         problem = Problem(shard, f"the shard cannot be checked: {error!r}")
@@ -47,9 +46,9 @@ def check_shard(
 def _check(
     shard: str,
     files: ShardFiles,
-    source_keys: Sequence[str] | None,
+    listed: Sequence[Listed] | None,
     deep: bool,
-    index: tuple[Path, int] | None,
+    index: Indexed | None,
 ) -> ShardReport:
     try:
         stats = read_stats(files.stats)
@@ -66,8 +65,8 @@ def _check(
     rows = None if extra is None else _read_rows(files, told)
     if rows is not None:
         problems += [Problem(shard, what) for what in check_counts(stats, files.number, rows)]
-        problems += _check_rows(shard, files, rows, source_keys)
-        problems += [Problem(shard, what) for what in (check_indexed(files, *index) if index else ())]
+        problems += _check_rows(shard, files, rows, listed)
+        problems += [Problem(shard, what) for what in (check_indexed(files, index) if index else ())]
     if files.tar.is_file():
         problems += check_tar(shard, files, rows, told, deep or bool(bad_tar))
     counts = _counts(files, rows or [])
@@ -88,7 +87,7 @@ def _read_rows(files: ShardFiles, told: pa.Schema) -> list[Row]:
 
 
 def _check_rows(
-    shard: str, files: ShardFiles, rows: list[Row], source_keys: Sequence[str] | None
+    shard: str, files: ShardFiles, rows: list[Row], listed: Sequence[Listed] | None
 ) -> Iterator[Problem]:
     for index, row in enumerate(rows):
         if row["key"] != f"{files.stem}-{index:05d}":
@@ -97,9 +96,10 @@ def _check_rows(
             )
         if what := check_ledger(row):
             yield Problem(shard, what, row["key"])
-    if source_keys is not None and (found := [row["source_key"] for row in rows]) != list(source_keys):
-        pairs = enumerate(zip(found, source_keys, strict=False))
-        first = next((i for i, (one, other) in pairs if one != other), min(len(found), len(source_keys)))
+    found = [Listed(row["source_key"], row["replaces"]) for row in rows]
+    if listed is not None and found != list(listed):
+        pairs = enumerate(zip(found, listed, strict=False))
+        first = next((i for i, (one, other) in pairs if one != other), min(len(found), len(listed)))
         yield Problem(shard, f"the rows are not those of the source listing, from row {first} on")
 
 

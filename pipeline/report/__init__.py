@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from pipeline.dataset.layout import all_shards
+from pipeline.dataset.newer import replaced_rows
 from pipeline.dataset.totals import all_stats
 from pipeline.errors import UserError
 from pipeline.report.collect import Totals, light_batches
@@ -26,9 +27,9 @@ def write_report(dataset: Path) -> Path:
     shards = all_shards(dataset)
     for _ in all_stats(shards):
         pass  # what vouches for a shard has to be readable before its rows are shown
-    totals, picks = Totals(), Picks()
+    totals, picks, replaced = Totals(), Picks(), replaced_rows(dataset)
     for shard in shards:
-        for first_row, batch in light_batches(shard):
+        for first_row, batch in light_batches(shard, replaced.get(shard.number, ())):
             picks.add(shard, first_row, batch, totals.add(batch))
     record = read_record(dataset)
     page = render(payload(record, totals, len(shards), build_cards(dataset, record, picks)))

@@ -2,7 +2,7 @@
 """One pass over the shards' tables: counts and histograms that do not grow with the dataset."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,12 @@ LIGHT = ("key", "status", "stage", "reason", "width", "height", "caption", "enti
 _BATCH_ROWS = 4096
 
 
-def light_batches(shard: ShardFiles) -> Iterator[tuple[int, pa.RecordBatch]]:
+def light_batches(shard: ShardFiles, replaced: Collection[str] = ()) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Batches of a shard's rows without its masks, each with the place of its first row.
+
+    Args:
+        shard: whose rows.
+        replaced: keys of rows to leave out, because a later shard has newer ones.
 
     Raises:
         UserError: the table cannot be read, or lacks one of the columns.
@@ -31,11 +35,20 @@ def light_batches(shard: ShardFiles) -> Iterator[tuple[int, pa.RecordBatch]]:
             leaves = (file.schema.column(index).path for index in range(len(file.schema)))
             wanted = [leaf for leaf in leaves if leaf.split(".")[0] in LIGHT and ".rle." not in leaf]
             for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
-                yield first_row, batch
+                for start, length in _runs(batch["key"].to_pylist(), replaced):
+                    yield first_row + start, batch.slice(start, length)
                 first_row += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{shard.parquet} cannot be read: {reason}; run `subjectforge verify`") from error
+
+
+def _runs(keys: list[str], without: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Start and length of what lies between the keys to leave out."""
+    ends = [index for index, key in enumerate(keys) if key in without] if without else []
+    for before, after in zip([-1, *ends], [*ends, len(keys)], strict=True):
+        if after - before > 1:
+            yield before + 1, after - before - 1
 
 
 def _check_columns(table: Path, schema: pa.Schema) -> None:

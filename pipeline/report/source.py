@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.dataset.layout import source_path
+from pipeline.dataset.parts import read_parts
 from pipeline.errors import UserError
 from pipeline.report.picture import NoPicture
 from pipeline.sources import (
@@ -21,7 +21,6 @@ from pipeline.sources import (
     webdataset,
 )
 from pipeline.sources.location import Location, locate
-from pipeline.sources.shards import read_shard_listing
 from stages.columns import OK
 from stages.shard.files import ShardFiles
 
@@ -32,7 +31,7 @@ class Originals:
     """Reads the encoded pictures that rows were made from."""
 
     def __init__(self, dataset: Path, image_column: str | None = None) -> None:
-        self._listing_path = source_path(dataset)
+        self._dataset = dataset
         self._image_column = image_column
         self._items = lru_cache(maxsize=32)(self._read_items)
 
@@ -60,8 +59,9 @@ class Originals:
 
     def _read_items(self, shard: ShardFiles) -> dict[str, dict[str, Any]]:
         try:
-            listing = read_shard_listing(self._listing_path, shard.number)
-        except (pa.ArrowException, OSError):
+            part = next(part for part in read_parts(self._dataset) if shard.number in part.numbers)
+            listing = part.rows(shard.number)
+        except (pa.ArrowException, OSError, ValueError, StopIteration):
             return {}
         if not set(LISTING.names) <= set(listing.column_names):
             return {}

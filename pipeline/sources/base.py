@@ -23,6 +23,7 @@ LISTING = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
+        pa.field("replaces", pa.string()),
     ]
 )
 """One row for every sample a source holds, and one for every part of it that is broken.
@@ -30,7 +31,8 @@ LISTING = pa.schema(
 `path` is the file to open, percent-encoded, below the source's location: a listing stays true when the
 pictures move. `row` is the place in a parquet file, `members` are the byte ranges of a sample in its file
 (`ext` in lower case, without its dot). `status` is `ok` unless the listing itself already
-found what is wrong (`reason`, `detail`).
+found what is wrong (`reason`, `detail`). `replaces` is the key of an earlier shard's row that is to be made
+anew; null for what is new.
 """
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
@@ -59,6 +61,7 @@ class Item:
     status: str = OK
     reason: str | None = None
     detail: str | None = None
+    replaces: str | None = None
 
 
 class Source(Protocol):
@@ -67,6 +70,11 @@ class Source(Protocol):
     @property
     def location(self) -> Location:
         """The folder that holds them."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of its files end in, in lower case."""
         ...
 
     def listing(self) -> pa.Table:

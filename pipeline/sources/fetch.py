@@ -68,6 +68,7 @@ def fetched(place: Location, items: pa.Table, payloads: Sequence[Payload]) -> pa
 
 def _row(uri: str, item: dict[str, Any], payload: Payload) -> dict[str, Any]:
     row = {**asdict(payload), "source_key": item["source_key"], "source_uri": uri}
+    row["replaces"] = item["replaces"]
     if item["status"] != OK:
         row |= {name: item[name] for name in ("status", "reason", "detail")}
     return {**row, "stage": STAGE if row["status"] != OK else None}

@@ -21,6 +21,11 @@ class FolderSource:
 
     location: Location
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """See `Source.suffixes`."""
+        return SUFFIXES
+
     def listing(self) -> pa.Table:
         """See `Source.listing`."""
         found, others = files(self.location, SUFFIXES)

@@ -31,6 +31,12 @@ class Location:
     pattern: str | None = None
     """Only these files: `*` stands for anything but a slash, `{a,b}` and `{00..99}` for alternatives."""
 
+    @property
+    def name(self) -> str:
+        """What to give as input to get here again; credentials are left out."""
+        base = self.root if isinstance(self.filesystem, fs.LocalFileSystem) else self.uri
+        return f"{base}/{self.pattern}" if self.pattern else base
+
     def local_folder(self) -> Path | None:
         """The folder on this machine, links resolved; None if it is elsewhere."""
         return Path(self.root).resolve() if isinstance(self.filesystem, fs.LocalFileSystem) else None

@@ -26,6 +26,11 @@ class ParquetSource:
     location: Location
     image_column: str | None = None
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """See `Source.suffixes`."""
+        return SUFFIXES
+
     def listing(self) -> pa.Table:
         """See `Source.listing`. A file that is no parquet gives one row `!broken`."""
         found, others = files(self.location, SUFFIXES)

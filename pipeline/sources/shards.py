@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a listing is cut into shards: a pure function of the sorted listing and the shard's size."""
 
-import hashlib
-import json
-from os import PathLike
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources.base import LISTING
-
-_ROWS = 1 << 16  # turned into text at a time
 
 
 def shard_count(n_items: int, shard_size: int) -> int:
@@ -31,45 +27,9 @@ def sample_key(shard: int, index: int) -> str:
     return f"{shard:05d}-{index:05d}"
 
 
-def write_listing(listing: pa.Table, stream: Any, shard_size: int) -> None:
-    """Write a listing into a path or binary stream, one row group a shard; equal listings, equal bytes."""
-    with pq.ParquetWriter(stream, LISTING, compression="zstd") as writer:
-        for shard in range(shard_count(listing.num_rows, shard_size)):
-            rows = shard_slice(shard, shard_size)
+def write_row_groups(parts: Iterable[pa.Table], stream: Any, schema: pa.Schema = LISTING) -> None:
+    """Write pieces of a listing into a binary stream, each a row group; equal pieces, equal bytes."""
+    with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for part in parts:
             # Compacted, because pages end where the chunks of a table happen to.
-            part = listing.slice(rows.start, shard_size).combine_chunks().cast(LISTING)
-            writer.write_table(part, row_group_size=shard_size)
-
-
-def holds_listing(path: str | PathLike[str], listing: pa.Table, shard_size: int) -> bool:
-    """Whether a file is there that has a listing's samples in its row groups, by its footer."""
-    try:
-        found = pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
-        return False
-    shards = shard_count(listing.num_rows, shard_size)
-    return (found.num_rows, found.num_row_groups) == (listing.num_rows, shards)
-
-
-def read_shard_listing(path: str | PathLike[str], shard: int) -> pa.Table:
-    """Read the rows of one shard, and no others, of what `write_listing` wrote."""
-    with pq.ParquetFile(path) as file:
-        return file.read_row_group(shard)
-
-
-def listing_digest(listing: pa.Table) -> str:
-    """SHA-256 of which samples there are and where in their files they lie, as 64 hex digits.
-
-    Where the files are is left out: the same pictures under another mount are the same input.
-    """
-    digest = hashlib.sha256()
-    for start in range(0, listing.num_rows, _ROWS):
-        for column in _facts(listing.slice(start, _ROWS)):
-            digest.update(json.dumps(column.to_pylist()).encode())
-    return digest.hexdigest()
-
-
-def _facts(rows: pa.Table) -> list[pa.Array]:
-    members = rows["members"].combine_chunks()
-    names = ("source_key", "row", "status", "reason")
-    return [*(rows[name] for name in names), members.value_lengths(), *members.flatten().flatten()]
+            writer.write_table(part.combine_chunks().cast(schema), row_group_size=max(part.num_rows, 1))

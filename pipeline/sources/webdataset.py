@@ -31,6 +31,11 @@ class WebdatasetSource:
 
     location: Location
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """See `Source.suffixes`."""
+        return SUFFIXES
+
     def listing(self) -> pa.Table:
         """See `Source.listing`. A tar that breaks off gives its samples up to there, and a row `!broken`."""
         found, others = files(self.location, SUFFIXES)

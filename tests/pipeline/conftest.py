@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import subprocess
+
 import pytest
 
 from models.miniature.world import write_scenes
@@ -19,3 +21,16 @@ def built(scenes, tmp_path_factory):
     dataset = tmp_path_factory.mktemp("built") / "dataset"
     build(scenes / "images", dataset, "--set", "shard_size=10", "--executor", "local")
     return dataset
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True
+    ).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)

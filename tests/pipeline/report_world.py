@@ -13,9 +13,9 @@ import yaml
 from pycocotools import mask as coco_mask
 
 from pipeline.config import BuildConfig, resolved
+from pipeline.dataset.parts import write_part
 from pipeline.dataset.run_lengths import decode_run_lengths
 from pipeline.sources import open_source
-from pipeline.sources.shards import write_listing
 from stages import STAGES, stage_class
 from stages.write import Write
 from tests.shards import SHARD, shard_table
@@ -103,7 +103,7 @@ def _write_record(root: Path, source: Path) -> None:
     (root / "_meta" / "manifest.json").write_text(json.dumps({**manifest, "identity": {"config": config}}))
     (root / "_meta" / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     listing = open_source(str(source)).listing()
-    write_listing(pa.concat_tables([listing, listing]), root / "_meta" / "source.parquet", listing.num_rows)
+    write_part(root, 0, pa.concat_tables([listing, listing]), listing.num_rows, {"kind": "build"})
 
 
 def data_of(page: str) -> dict[str, Any]:

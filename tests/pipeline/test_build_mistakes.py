@@ -117,7 +117,7 @@ def test_a_free_folder_forgets_the_listing_of_the_run_before(scenes, built, tmp_
     for path in (scenes / "images").iterdir():
         (pictures / f"other_{path.name}").write_bytes(b"no picture, but as many of them")
     build(pictures, dataset, "--set", "shard_size=10", *LOCAL)
-    listing = pq.read_table(dataset / "_meta" / "source.parquet")["source_key"].to_pylist()
+    listing = pq.read_table(dataset / "_meta" / "source" / "00000.parquet")["source_key"].to_pylist()
     assert listing == sorted(path.name for path in pictures.iterdir())
 
 
@@ -138,10 +138,10 @@ def test_a_damaged_shard_is_built_anew(scenes, built, tmp_path, harm):
 
 def test_a_lost_or_damaged_listing_comes_back(scenes, built, tmp_path):
     dataset = shutil.copytree(built, tmp_path / "dataset")
-    path = dataset / "_meta" / "source.parquet"
+    path = dataset / "_meta" / "source" / "00000.parquet"
     path.write_bytes(path.read_bytes()[:50])
     build(scenes / "images", dataset, "--set", "shard_size=10")
-    assert path.read_bytes() == (built / "_meta" / "source.parquet").read_bytes()
+    assert path.read_bytes() == (built / "_meta" / "source" / "00000.parquet").read_bytes()
 
 
 def test_another_split(scenes, tmp_path):

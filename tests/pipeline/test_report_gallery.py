@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.dataset.layout import all_shards
+from pipeline.dataset.parts import write_part
 from pipeline.dataset.run_lengths import decode_run_lengths
 from pipeline.report import write_report
 from pipeline.report.card import caption_pieces
@@ -25,7 +26,6 @@ from pipeline.report.gallery import Picks
 from pipeline.report.record import read_record
 from pipeline.report.rows import build_cards
 from pipeline.sources import open_source
-from pipeline.sources.shards import write_listing
 from stages.shard.files import ShardFiles
 from tests.pipeline.report_world import (
     UNICODE,
@@ -167,7 +167,7 @@ def test_rejected_from_a_tar_are_shown(tmp_path: Path) -> None:
     fetched = source.fetch(source.listing()).to_pylist()
     verdict = {"status": "rejected", "stage": "read", "reason": "too_small"}
     write_rows(tmp_path / "out", 0, [row | verdict for row in fetched])
-    write_listing(source.listing(), tmp_path / "out" / "_meta" / "source.parquet", 2)
+    write_part(tmp_path / "out", 0, source.listing(), 2, {"kind": "build"})
     cards = data_of(write_report(tmp_path / "out").read_text())["cards"]
     assert [card["source_key"] for card in sorted(cards, key=lambda card: card["key"])] == [
         "in.tar/one",

@@ -185,14 +185,21 @@ def test_rows_that_are_not_the_listings(dataset: Path) -> None:
     assert "from row 5 on" in problems[0].what
 
 
-@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source.parquet", "_meta/index.parquet"])
+@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source/00000.parquet", "_meta/index.parquet"])
 def test_unreadable_listings(dataset: Path, path: str) -> None:
     (dataset / "_meta" / "digests.json").unlink()
     (dataset / path).write_bytes((dataset / path).read_bytes()[:-20])
     assert about(check(dataset), path, "unreadable")
 
 
-META = ("manifest.json", "config.yaml", "source.parquet", "shards.json", "index.parquet", "digests.json")
+META = (
+    "manifest.json",
+    "config.yaml",
+    "source/00000.parquet",
+    "shards.json",
+    "index.parquet",
+    "digests.json",
+)
 
 
 @pytest.mark.parametrize("name", META)
@@ -271,7 +278,7 @@ EDITS: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "score": ("json", lambda old: old.replace(b'"det_score":0.', b'"det_score":1.', 1), "det_score"),
     "number": (
         "json",
-        lambda old: old.replace(b'"schema_version":1', b'"schema_version":2'),
+        lambda old: old.replace(b'"schema_version":2', b'"schema_version":1'),
         "schema_version",
     ),
     "label": ("json", lambda old: old.replace(b'"background"', b'"backgroynd"'), "mask is not the list"),
@@ -415,5 +422,5 @@ def test_no_other_name_stands_for_a_shards_stats(dataset: Path, name: str) -> No
 
 def test_stats_that_only_python_takes_for_the_same(dataset: Path) -> None:
     path = dataset / "data/train/00001_stats.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": true'))
-    assert about(check(dataset), "train/00001", "schema_version is True")
+    path.write_text(path.read_text().replace('"failed_to_resize": 0', '"failed_to_resize": false'))
+    assert about(check(dataset), "train/00001", "failed_to_resize is False")

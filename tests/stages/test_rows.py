@@ -3,11 +3,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.base import Stage, TableFunction
-from stages.columns import LEDGER
+from stages.base import Stage, StageError, TableFunction
+from stages.columns import BACKOFF, LEDGER
 from stages.rows import Reject, table_function
 
 
@@ -40,6 +41,7 @@ def table_of(numbers, statuses):
     return table.append_column("number", pa.array(numbers, pa.int64()))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-3, 9), st.sampled_from(["ok", "rejected", "error"])), max_size=30))
 def test_every_row_comes_out_once_in_order_with_the_right_fate(pairs):
     numbers, statuses = [n for n, _ in pairs], [s for _, s in pairs]
@@ -75,3 +77,68 @@ def test_a_bad_row_does_not_take_its_batch_with_it():
     out = Halve().setup()(table_of([2, -1, 4, 6], ["ok"] * 4)).to_pylist()
     assert [row["half"] for row in out] == [1, None, 2, 3]
     assert [row["status"] for row in out] == ["ok", "error", "ok", "ok"]
+
+
+def run(work, numbers, batch_size=4):
+    """What `work` makes of a table of `ok` rows."""
+    return table_function(Halve(), "halve", work, batch_size)(table_of(numbers, ["ok"] * len(numbers)))
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (lambda rows: [{"half": 1}], "stage 'halve' has to return one outcome a row: 1 for 4"),
+        (lambda rows: [{"half": 1}] * 9, "stage 'halve' has to return one outcome a row: 9 for 4"),
+        (lambda rows: None, "stage 'halve' has to return one outcome a row: no list for 4"),
+        (lambda rows: [None] * 4, "stage 'halve' returned a NoneType for a row"),
+    ],
+    ids=["too few", "too many", "no return", "no outcomes"],
+)
+def test_a_stage_that_returns_something_else_than_outcomes_is_named(work, message):
+    with pytest.raises(StageError, match=message):
+        run(work, [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("bad", [2**70, "seven", [7]])
+def test_a_value_that_its_column_cannot_hold_costs_its_own_row_only(bad):
+    def work(rows):
+        return [{"half": bad if row["number"] == 3 else row["number"]} for row in rows]
+
+    out = run(work, [1, 2, 3, 4, 5]).to_pylist()
+    assert [row["half"] for row in out] == [1, 2, None, 4, 5]
+    assert [row["status"] for row in out] == ["ok", "ok", "error", "ok", "ok"]
+    assert out[2]["stage"] == "halve"
+    assert out[2]["reason"]
+    assert out[2]["detail"]
+
+
+def test_a_message_that_is_no_unicode_is_kept_as_far_as_it_can_be():
+    name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+
+    def work(rows):
+        if any(row["number"] == 2 for row in rows):
+            raise OSError(name)
+        return [Reject("odd", name) for row in rows]
+
+    assert {row["detail"] for row in run(work, [1, 2, 3]).to_pylist()} == {"caf\\udce9.jpg"}
+
+
+def test_rows_that_an_attempt_has_changed_are_whole_in_the_next():
+    def work(rows):
+        return [{"half": 8 // row.pop("number")} for row in rows]
+
+    assert [row["half"] for row in run(work, [1, 2, 0, 4]).to_pylist()] == [8, 4, None, 2]
+
+
+def test_only_a_table_in_which_memory_ran_out_has_the_safe_size():
+    def work(rows):
+        if len(rows) > 3:
+            raise MemoryError
+        return [{"half": 0} for _ in rows]
+
+    function = table_function(Halve(), "halve", work, 8)
+    first, second = (function(table_of(list(range(20)), ["ok"] * 20)) for _ in range(2))
+    column = first.schema.field(BACKOFF + "halve")
+    assert column.type == pa.int32()
+    assert first[column.name].to_pylist() == [2] * 20
+    assert second.schema.names == [name for name in first.schema.names if name != column.name]

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `build` and `retry` do, from the request to the last line that they print."""
+
+from pathlib import Path
+
+from pipeline import build as steps
+from pipeline.build import RunOptions
+from pipeline.dataset.layout import is_finished
+from pipeline.job import Job
+from pipeline.lease import Lease
+from pipeline.retry import RetryRequest, begin_retry, checked
+from pipeline.survey import Request, begin, survey
+from pipeline.wording import counted
+
+
+def build_dataset(request: Request, options: RunOptions) -> int:
+    """Build, or go on, or say that nothing is to do; returns the exit code.
+
+    Raises:
+        UserError: bad input, a folder that is another run's, or a run that cannot go on.
+    """
+    root = request.root
+    outlook = survey(request)
+    if outlook.planned and not (job := outlook.job()).todo and is_finished(root):
+        print(job.line())
+        return _nothing(root)
+    with Lease.take(root) as lease:
+        job = begin(outlook)
+        _announce(job)
+        if not job.todo:
+            steps.finish(root, job.split)
+            return _nothing(root, "; index, card and report restored")
+        return _carried_out(job, options, lease)
+
+
+def retry_rows(request: RetryRequest, options: RunOptions) -> int:
+    """Make chosen rows anew, or say that there are none; returns the exit code.
+
+    Raises:
+        UserError: no dataset, a condition that cannot be, or a run that cannot go on.
+    """
+    retry = checked(request)
+    with Lease.take(request.root) as lease:
+        job = begin_retry(retry)
+        if job is None:
+            shown = " and ".join(f"{column}={value}" for column, value in retry.where.items())
+            print(f"nothing to do: no row of {request.root} has {shown}")
+            return 0
+        _announce(job)
+        return _carried_out(job, options, lease)
+
+
+def _announce(job: Job) -> None:
+    print(job.line())
+    if job.damaged:
+        print(f"{counted(len(job.damaged), 'damaged shard')} to be built anew")
+    if job.ignored:
+        print(f"{counted(job.ignored, 'other file')} ignored")
+
+
+def _carried_out(job: Job, options: RunOptions, lease: Lease) -> int:
+    outcome = steps.execute(job, options, lease)
+    print(outcome.line())
+    if not outcome.left:
+        print("\n".join([*steps.summary(job.root), f"report       {(job.root / 'report.html').resolve()}"]))
+    return outcome.code
+
+
+def _nothing(root: Path, restored: str = "") -> int:
+    print(f"nothing to do: {root} is complete{restored}")
+    print(f"report       {(root / 'report.html').resolve()}")
+    return 0

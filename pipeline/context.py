@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every part of a run knows of it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline.dataset.layout import meta_folder
+from pipeline.run_log import RunLog
+from pipeline.stopping import Stopper
+from stages.attempts import Notes
+from stages.shard.fence import Fence
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run, from when its lease is held until its last shard; on the driver."""
+
+    fence: Fence
+    """Goes to the workers."""
+    notes: Notes
+    """Goes to the workers."""
+    stopper: Stopper
+    log: RunLog
+    free: Callable[[], str] = str
+    """What of the cluster nobody holds; the executor knows."""
+
+    def free_resources(self) -> str:
+        """What of the cluster nobody holds, for people; empty if that is not known."""
+        return self.free()
+
+    def __enter__(self) -> Self:
+        # What other runs left there belongs to workers that are dead.
+        shutil.rmtree(self.notes.folder, ignore_errors=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.notes.folder, ignore_errors=True)
+
+
+def notes_folder(root: Path, token: str) -> Notes:
+    """Where a run's workers note what they have in hand: with the dataset if that is a folder that all of
+    them see, else on each machine."""
+    if isinstance(root, Path):
+        return Notes(str(meta_folder(root.resolve()) / "inflight"), token)
+    return Notes(str(Path(tempfile.gettempdir()) / f"subjectforge-{token}"), token)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that take the place of older ones: each must name a row that it may replace."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dataset.parts import RETRY, Part
+from pipeline.dataset.problem import Problem
+from stages.columns import OK
+from stages.shard.files import ShardFiles, place_of
+
+
+class Listed(NamedTuple):
+    """What a row was to be about."""
+
+    source_key: str
+    replaces: str | None
+    """Key of the older row, for a row that is made anew."""
+
+
+def listed_rows(part: Part, shard: int) -> list[Listed]:
+    """What a shard of a part was to hold, in order."""
+    rows = part.rows(shard, ["source_key", "replaces"])
+    return [
+        Listed(*pair)
+        for pair in zip(rows["source_key"].to_pylist(), rows["replaces"].to_pylist(), strict=True)
+    ]
+
+
+def check_replacing(
+    shards: Sequence[ShardFiles], parts: Sequence[Part]
+) -> tuple[dict[int, frozenset[str]], list[Problem]]:
+    """By shard number, keys of rows that later shards replace; and what is wrong with those that do."""
+    by_number = {shard.number: shard for shard in shards}
+    numbers = [number for part in parts if part.kind == RETRY for number in part.numbers]
+    found: dict[int, set[str]] = defaultdict(set)
+    problems: list[Problem] = []
+    for number in (number for number in numbers if number in by_number):
+        shard = f"{by_number[number].folder.name}/{number:05d}"
+        try:
+            for row in _rows(by_number[number], ("key", "source_key", "replaces")):
+                target = place_of(row["replaces"] or "")[0]
+                if row["replaces"] in found[target] or target >= number:
+                    what = f"replaces {row['replaces']}, which is no older row, or replaced already"
+                    problems.append(Problem(shard, what, row["key"]))
+                found[target].add(row["replaces"])
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            problems.append(Problem(shard, f"what its rows replace is unreadable: {error}"))
+    problems += [
+        what for number in sorted(found) for what in _check_old(by_number.get(number), found[number])
+    ]
+    return {number: frozenset(found[number]) for number in by_number}, problems
+
+
+def _check_old(shard: ShardFiles | None, keys: set[str]) -> Iterator[Problem]:
+    """Only rows that came to nothing may be replaced: a sample would be in the dataset twice."""
+    try:
+        rows = [] if shard is None else _rows(shard, ("key", "status"))
+        old = {row["key"]: row["status"] for row in rows}
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return
+    for key in sorted(keys):
+        if old.get(key, OK) == OK:
+            yield Problem("", "a later shard replaces this row, which is a sample, or is not there", key)
+
+
+def _rows(shard: ShardFiles, columns: Sequence[str]) -> list[dict[str, str]]:
+    with shard.parquet.open("rb") as stream:
+        return pq.read_table(stream, columns=list(columns)).to_pylist()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a source has got since it was listed before."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.dataset.parts import Part
+from pipeline.errors import UserError
+from pipeline.wording import counted
+
+_FACTS = ("row", "members", "status", "reason")
+"""What makes an item another one under the same key."""
+
+
+def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa.Table:
+    """The rows of a listing that no part holds, in its order.
+
+    Args:
+        parts: what was planned before.
+        listing: the source's, as it is now.
+        limit: only as many items of the listing, from its beginning.
+
+    Raises:
+        UserError: items that were planned are gone from the source, or are no longer the same.
+    """
+    known = pa.concat_tables(part.rows(shard) for part in parts for shard in part.numbers).combine_chunks()
+    places = pc.index_in(known["source_key"], value_set=listing["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
+    _refuse(known.filter(places.is_null()), "no longer")
+    before = listing.take(places).combine_chunks()
+    _refuse(known.filter(_differing(known, before)), "changed")
+    wanted = listing.slice(0, limit)
+    old = pc.is_in(wanted["source_key"], value_set=known["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
+    return wanted.filter(pc.invert(old))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _differing(one: pa.Table, other: pa.Table) -> pa.Array:
+    if all(one[name].equals(other[name]) for name in _FACTS):
+        return pa.array([False] * one.num_rows)
+    rows = zip(one.select(_FACTS).to_pylist(), other.select(_FACTS).to_pylist(), strict=True)
+    return pa.array([mine != theirs for mine, theirs in rows])
+
+
+def _refuse(lost: pa.Table, what: str) -> None:
+    if lost.num_rows:
+        first = lost["source_key"][0].as_py()
+        raise UserError(
+            f"the source has {counted(lost.num_rows, 'item')} of the dataset {what}, the first is {first!r}; "
+            "--extend only adds: restore what was there, or begin anew with --overwrite"
+        )

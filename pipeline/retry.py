@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making chosen rows of a dataset anew: a part of its own, whose rows take the place of the older ones."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.config import BuildConfig, fingerprint, load_config
+from pipeline.dataset.layout import committed_shards, meta_folder
+from pipeline.dataset.newer import newest, replaced_rows
+from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard, write_part
+from pipeline.errors import UserError
+from pipeline.job import Job, job_of, split_of
+from pipeline.manifest import identity_of
+from pipeline.sources import LISTING, Source
+from pipeline.survey import opened
+from stages.columns import ERROR, OK
+from stages.shard.files import place_of
+from stages.write import refused
+
+COLUMNS = ("status", "stage", "reason", "source_key", "key")
+"""What rows can be chosen by."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """What a person asks for."""
+
+    root: Path
+    where: tuple[str, ...]
+    """`column=value`, all of which must hold."""
+    source: str | None = None
+    """Where the input is now, if it has moved or needs credentials."""
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A request that is checked."""
+
+    root: Path
+    where: Mapping[str, str]
+    config: BuildConfig
+    origin: Source
+    mark: str
+    """Fingerprint of what is asked for, and of what will make it."""
+
+    def about(self) -> dict[str, Any]:
+        """What the part says about itself."""
+        return {
+            "kind": RETRY,
+            "where": dict(self.where),
+            "mark": self.mark,
+            "identity": identity_of(self.config),
+        }
+
+
+def checked(request: RetryRequest) -> Retry:
+    """Read the dataset's own configuration and open its source; writes nothing.
+
+    Raises:
+        UserError: no dataset, a condition that cannot be, missing weights or input.
+    """
+    where = conditions(request.where)
+    meta = meta_folder(request.root)
+    config = load_config(meta / "config.yaml", request.overrides)
+    try:
+        source = request.source or json.loads((meta / "manifest.json").read_bytes())["input"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{meta / 'manifest.json'} does not name the input ({error!r}); give --input"
+        ) from error
+    origin = opened(config, source, request.root)
+    mark = fingerprint({"where": where, "identity": identity_of(config)})
+    return Retry(request.root, where, config, origin, mark)
+
+
+def begin_retry(retry: Retry) -> Job | None:
+    """Plan a retry, or find one that was not finished; None if no row is meant.
+
+    Raises:
+        UserError: another retry is unfinished, or the dataset's listings or shards cannot be read.
+    """
+    parts = known_parts(retry.root)
+    for part in (part for part in parts if part.kind == RETRY):
+        job = job_of(retry.root, retry.config, retry.origin, [part])
+        if job.todo and part.about.get("mark") != retry.mark:
+            shown = " ".join(f"--where {key}={value}" for key, value in part.about.get("where", {}).items())
+            raise UserError(f"{retry.root}: an earlier retry ({shown}) is not finished; run that again first")
+        if job.todo:
+            job.forget_damaged()
+            return job
+    listing = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
+    if not listing.num_rows:
+        return None
+    try:
+        part = write_part(retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about())
+    except OSError as error:
+        raise UserError(refused("the listing of what to retry", retry.root, error)) from error
+    return job_of(retry.root, retry.config, retry.origin, [part])
+
+
+def conditions(where: Sequence[str]) -> dict[str, str]:
+    """`status=error` and the like as column and value; rows that are `ok` cannot be meant.
+
+    Raises:
+        UserError: an unknown column, or a condition without a value.
+    """
+    found = {"status": "error"} if not any(each.startswith("status=") for each in where) else {}
+    for each in where:
+        column, separator, value = each.partition("=")
+        if not separator or column not in COLUMNS or not value:
+            raise UserError(f"--where {each}: expected COLUMN=VALUE, with COLUMN one of {', '.join(COLUMNS)}")
+        found[column] = value
+    if found["status"] not in ("error", "rejected"):
+        raise UserError(
+            f"--where status={found['status']}: only rows with status error or rejected are retried"
+        )
+    return found
+
+
+def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
+    """Of each shard, the listing of the rows that are meant, with the keys that they replace."""
+    replaced = replaced_rows(retry.root)
+    for shard in committed_shards(retry.root, split_of(retry.config)):
+        try:
+            with shard.parquet.open("rb") as stream:
+                rows = pq.read_table(stream, columns=list(COLUMNS))
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{shard.parquet} cannot be read ({error}); run the build again first") from error
+        rows = newest(rows, replaced.get(shard.number, ()))
+        for column, value in retry.where.items():
+            rows = rows.filter(pc.equal(rows[column], value))  # pyright: ignore[reportAttributeAccessIssue]
+        if rows.num_rows:
+            part = next(part for part in parts if shard.number in part.numbers)
+            yield _again(part.rows(shard.number), rows["key"].to_pylist())
+
+
+def _again(listing: pa.Table, keys: list[str]) -> pa.Table:
+    items = listing.take([place_of(key)[1] for key in keys]).to_pylist()
+    for item, key in zip(items, keys, strict=True):
+        item["replaces"] = key
+        # A file that could not be opened when it was listed may be right by now.
+        if item["status"] == ERROR and (item["members"] or item["row"] is not None):
+            item.update(status=OK, reason=None, detail=None)
+    return pa.Table.from_pylist(items, LISTING)

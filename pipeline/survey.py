@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a person asks for to a job: what is there, what may be done about it, what has to be planned."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.clear import clear_dataset, clear_listings
+from pipeline.config import BuildConfig, resolved
+from pipeline.dataset.layout import meta_folder
+from pipeline.dataset.parts import BUILD, EXTEND, RETRY, Part, known_parts, next_shard, part_files, write_part
+from pipeline.errors import UserError
+from pipeline.extension import new_items
+from pipeline.job import Job, job_of
+from pipeline.manifest import check_claim, claim, identity_of
+from pipeline.sources import Source, open_source, other_files
+from pipeline.sources.digest import source_digest
+from stages.write import refused
+
+
+class Way(StrEnum):
+    """What to do about a dataset that is there."""
+
+    resume = "resume"
+    """Go on with it if it is this build's, refuse if it is another's."""
+    extend = "extend"
+    """The same, and items that the source got since then become new shards."""
+    overwrite = "overwrite"
+    """Remove it and begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asks for."""
+
+    config: BuildConfig
+    source: str
+    root: Path
+    limit: int | None = None
+    way: Way = Way.resume
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a build finds before it writes anything."""
+
+    request: Request
+    origin: Source
+    digest: str
+    identity: dict[str, Any]
+    parts: tuple[Part, ...]
+    """What is planned already; empty if the folder is not this build's yet."""
+
+    @property
+    def planned(self) -> bool:
+        """Whether nothing has to be listed before work can begin."""
+        return bool(self.parts) and not self.grown
+
+    @property
+    def grown(self) -> bool:
+        """Whether the source, or the limit, is another one than when the last part was planned."""
+        if not self.parts:
+            return False
+        about, limit = self.parts[-1].about, self.request.limit
+        available = about.get("available", 0)
+        wanted = limit if limit is not None and limit < available else None
+        return (about.get("source"), about.get("limit")) != (self.digest, wanted)
+
+    def job(self) -> Job:
+        """What is to do about what is planned."""
+        return job_of(self.request.root, self.request.config, self.origin, self.parts)
+
+
+def survey(request: Request) -> Outlook:
+    """Open the source and look at the output folder; writes nothing.
+
+    Raises:
+        UserError: bad input, missing weights, or an output folder that is not this run's.
+    """
+    origin = opened(request.config, request.source, request.root)
+    outlook = Outlook(request, origin, source_digest(origin), identity_of(request.config), ())
+    return _with_parts(outlook)
+
+
+def begin(outlook: Outlook) -> Job:
+    """Make the output folder this build's, and plan what is not planned yet.
+
+    Raises:
+        UserError: the source cannot be listed, old items of it are gone, or the folder cannot be written.
+    """
+    # The folder may have changed while its lease was waited for.
+    outlook = _with_parts(outlook)
+    request, parts = outlook.request, outlook.parts
+    if not parts:
+        if request.way == Way.overwrite:
+            clear_dataset(request.root)
+        clear_listings(request.root)
+        about = {"created": _now(), "input": outlook.origin.location.name, "listed": _listed(outlook)}
+        claim(request.root, outlook.identity, about, resolved(request.config))
+        parts = (_plan(outlook, BUILD, 0, lambda listing: listing),)
+    elif outlook.grown:
+        first = next_shard(known_parts(request.root))
+        parts += (_plan(outlook, EXTEND, first, lambda listing: new_items(parts, listing, request.limit)),)
+    job = job_of(request.root, request.config, outlook.origin, parts)
+    job.forget_damaged()
+    return job
+
+
+def opened(config: BuildConfig, source: str, root: Path | None) -> Source:
+    """The source of a build.
+
+    Raises:
+        UserError: bad input, or an output folder inside of it.
+    """
+    origin = open_source(source, config.source.kind, config.source.image_column)
+    folder = origin.location.local_folder()
+    if folder is not None and root is not None and root.resolve().is_relative_to(folder):
+        raise UserError(f"--output {root} lies inside --input {source}: its files would be input; move it")
+    return origin
+
+
+def _with_parts(outlook: Outlook) -> Outlook:
+    """The outlook with what the folder holds now; refuses what must not be gone on with."""
+    request = outlook.request
+    anew = request.way == Way.overwrite
+    if not check_claim(request.root, outlook.identity, anew) or anew:
+        return replace(outlook, parts=())
+    try:
+        parts = tuple(part for part in known_parts(request.root) if part.kind != RETRY)
+    except UserError:
+        if not _can_list_again(outlook):
+            raise
+        return replace(outlook, parts=())
+    outlook = replace(outlook, parts=parts)
+    if outlook.grown and request.way != Way.extend:
+        raise UserError(
+            f"{request.root} holds the dataset of another run; changed since: source (files, sizes or "
+            "--limit); --extend adds new items as new shards, --overwrite begins anew"
+        )
+    return outlook
+
+
+def _can_list_again(outlook: Outlook) -> bool:
+    """Whether a lost listing would come out as it was: it was the only one, and the source is the same."""
+    if len(part_files(outlook.request.root)) > 1:
+        return False
+    manifest = json.loads((meta_folder(outlook.request.root) / "manifest.json").read_bytes())
+    return manifest.get("listed") == _listed(outlook)
+
+
+def _listed(outlook: Outlook) -> dict[str, Any]:
+    return {"source": outlook.digest, "limit": outlook.request.limit}
+
+
+def _plan(outlook: Outlook, kind: str, first: int, choose: Callable[[pa.Table], pa.Table]) -> Part:
+    listing, limit = outlook.origin.listing(), outlook.request.limit
+    available = listing.num_rows
+    about = {
+        "kind": kind,
+        "source": outlook.digest,
+        "limit": limit if limit is not None and limit < available else None,
+        "available": available,
+        "other_files": other_files(listing),
+    }
+    chosen = choose(listing)
+    if kind == BUILD:
+        chosen = chosen.slice(0, limit)
+    root = outlook.request.root
+    try:
+        return write_part(root, first, chosen, outlook.request.config.shard_size, about)
+    except OSError as error:
+        raise UserError(refused("the source listing", root, error)) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
