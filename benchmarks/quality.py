@@ -14,9 +14,9 @@ from PIL import Image
 from models.miniature.world import write_scenes
 from pipeline import build as steps
 from pipeline.config import BuildConfig, load_config
-from pipeline.job import prepare
-from pipeline.run_ray import RayOptions
+from pipeline.lease import Lease
 from pipeline.score_miniature import Hits, matched, score_lines
+from pipeline.survey import Request, begin, survey
 from stages.boxes import suppressed
 from stages.detect import Detect
 from stages.select import Select
@@ -35,8 +35,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         scenes, dataset = Path(folder, "scenes"), Path(folder, "dataset")
         write_scenes(scenes, arguments.count, arguments.seed)
-        job = prepare(config, str(scenes / "images"), dataset)
-        steps.execute(job, arguments.executor, RayOptions())
+        with Lease.take(dataset) as lease:
+            job = begin(survey(Request(config, str(scenes / "images"), dataset)))
+            steps.execute(job, steps.RunOptions(arguments.executor), lease)
         print(f"{arguments.count} scenes of seed {arguments.seed}")
         print("\n".join(score_lines(dataset, scenes / "truth.jsonl")))
         print(f"boxes at IoU 0.5, true nouns given      {_detector_alone(config, scenes)}")

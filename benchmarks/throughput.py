@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -21,11 +22,14 @@ import pyarrow as pa
 
 from benchmarks.quality import CONFIG
 from models.miniature.world import write_scenes
+from pipeline.build import RunOptions, execute
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.timings import images_per_second
-from pipeline.job import Job, prepare
-from pipeline.operators import Operator, Worker
-from pipeline.run_ray import RayOptions, run_ray
+from pipeline.events import read_events
+from pipeline.job import Job
+from pipeline.lease import Lease
+from pipeline.operators import NO_NOTES, Operator, Worker
+from pipeline.survey import Request, begin, survey
 from stages.base import Resources, Stage
 
 
@@ -62,26 +66,30 @@ def main() -> None:
 
 
 def _measure(config: BuildConfig, images: str, output: Path) -> Rates:
-    job = prepare(config, images, output)
-    started = time.perf_counter()
+    with Lease.take(output) as lease:
+        job = begin(survey(Request(config, images, output)))
+        started = datetime.now(UTC)
+        execute(job, RunOptions(), lease)
     marks = [(started, 0)]
-    for receipt in run_ray(job.read, job.chain, job.todo, RayOptions()):
-        marks.append((time.perf_counter(), marks[-1][1] + sum(receipt["rows"].to_pylist())))
+    for event in read_events(output):
+        if event["event"] == "shard":
+            marks.append((datetime.fromisoformat(event["time"]), marks[-1][1] + event["rows"]))
     first, last = marks[1], marks[-1]
     speeds = images_per_second(output)
     slowest = min(speeds, key=lambda stage: speeds[stage])
     print("one worker's images/s in the build: " + ", ".join(f"{k} {v:.0f}" for k, v in speeds.items()))
     return Rates(
-        build=(last[1] - first[1]) / (last[0] - first[0]),
+        build=(last[1] - first[1]) / (last[0] - first[0]).total_seconds(),
         alone=_bare_loop(job, slowest),
-        with_start=last[1] / (last[0] - started),
+        with_start=last[1] / (last[0] - started).total_seconds(),
     )
 
 
 def _bare_loop(job: Job, slowest: str) -> float:
     """Images a second of one stage alone, on tables that hold what comes before it."""
-    operator = next(o for o in job.chain if slowest in dict(o.stages))
-    before = [pair for o in job.chain for pair in o.stages]
+    chain = job.chain("")
+    operator = next(o for o in chain if slowest in dict(o.stages))
+    before = [pair for o in chain for pair in o.stages]
     names = [name for name, _ in before]
     stage = before[names.index(slowest)]
     tables = list(_tables_before(job, before[: names.index(slowest)]))
@@ -96,7 +104,7 @@ def _bare_loop(job: Job, slowest: str) -> float:
 def _tables_before(job: Job, stages: list[tuple[str, Stage]]) -> Iterator[pa.Table]:
     worker = Worker(Operator(tuple(stages), Resources()))
     for shard in range(0, job.shards, 2):
-        yield worker(job.read(shard))
+        yield worker(job.read(shard, NO_NOTES.about(shard, "")))
 
 
 def _timed(part: tuple[tuple[str, Stage], list[pa.Table]]) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from pipeline.progress import watched
 from pipeline.run_local import run_local
 from pipeline.run_log import RunLog
 from pipeline.run_ray import RayOptions, run_ray
-from pipeline.stopping import Stopped, Stopper
+from pipeline.stopping import BY_SIGTERM, Stopped, Stopper
 from pipeline.watchdog import Patience, Watchdog
 from pipeline.wording import counted
 from stages.shard.commit import remove_leftovers
@@ -52,7 +52,7 @@ class Outcome:
     left: int = 0
     """Shards that are still to do, because the run was stopped."""
     reason: str = ""
-    """Why it was."""
+    """Why it was; empty if it was not."""
     code: int = 0
     """The exit code."""
 
@@ -61,7 +61,7 @@ class Outcome:
         rate = self.images / max(self.seconds, 1e-9)
         speed = f"{rate:.1f} images/s, start-up included"
         done = f"{counted(self.images, 'image')} in {self.seconds:.0f} s ({speed})"
-        if not self.left:
+        if not self.reason:
             return f"built {done}"
         return f"{self.reason}: {done}; {counted(self.left, 'shard')} to do; the same command goes on"
 
@@ -86,9 +86,10 @@ def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) ->
         try:
             _receive(job, options, lease, log, stopper)
             stopper.gently = None
-            left, reason, code = len(job.todo) - log.shards, "stopped by SIGTERM", 0
+            left, reason, code = len(job.todo) - log.shards, BY_SIGTERM, 0
             if not left:
                 finish(job.root, job.split, report)
+                reason = ""
         except Stopped as stopped:
             left, reason, code = len(job.todo) - log.shards, str(stopped), stopped.code
         except UserError:
@@ -96,7 +97,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) ->
             with suppress(OSError):
                 remove_leftovers(split_folder(job.root, job.split))
             raise
-    return Outcome(log.shards, log.images, time.monotonic() - started, left, reason if left else "", code)
+    return Outcome(log.shards, log.images, time.monotonic() - started, left, reason, code)
 
 
 def finish(root: Path, split: str, report: bool = True) -> None:

@@ -61,7 +61,7 @@ def _announce(job: Job) -> None:
 def _carried_out(job: Job, options: RunOptions, lease: Lease) -> int:
     outcome = steps.execute(job, options, lease)
     print(outcome.line())
-    if not outcome.left:
+    if not outcome.reason:
         print("\n".join([*steps.summary(job.root), f"report       {(job.root / 'report.html').resolve()}"]))
     return outcome.code
 

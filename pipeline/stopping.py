@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
+BY_SIGTERM = "stopped by SIGTERM"
 _HARD_EXIT = 30.0
 """Seconds that cleaning up may take before the process ends all the same."""
 
@@ -35,7 +36,7 @@ class Stopper:
         self.asked = False
         """Whether somebody has asked for an end."""
         self._grace = grace
-        self._end: tuple[str, int] = ("stopped", 0)
+        self._end: tuple[str, int] = (BY_SIGTERM, 0)
         self._now = False
         self._raised = False
         self._timers: list[threading.Timer] = []

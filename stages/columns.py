@@ -135,7 +135,7 @@ BACKOFF = "backoff_"
 this table; the same in every row. They end in the run's log."""
 
 DEATHS = "deaths_"
-"""Prefix of the columns that say how many workers of an operator died over the shard; the same in every row."""
+"""Prefix of the columns that say how many workers of an operator died over the shard."""
 
 LOGGED = (SECONDS, BACKOFF, DEATHS)
 """Columns about the run and not about the data: they are in no file of the dataset."""

@@ -2,9 +2,10 @@
 """From bytes of unknown making to a decoded picture, or the reason why there is none."""
 
 import io
+import logging
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What is decoded, whatever the file's name says. Pillow's other formats are left out on purpose: some
@@ -14,6 +15,8 @@ PIXELS = 178_956_970
 """More than this Pillow refuses to open."""
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+
+_NOWHERE = logging.NullHandler()
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -40,6 +43,8 @@ def prepare() -> None:
     """Load Pillow's formats and silence its warnings: what they warn of becomes a reason."""
     Image.init()
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    # Without any handler what it logs would go to stderr.
+    logging.getLogger("PIL").addHandler(_NOWHERE)
 
 
 def opened(data: bytes) -> Image.Image:
@@ -58,7 +63,7 @@ def opened(data: bytes) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # damaged headers raise anything
-        raise _unopened(data) from error
+        raise _unopened(data, error) from error
 
 
 def decode(image: Image.Image) -> int:
@@ -75,9 +80,7 @@ def decode(image: Image.Image) -> int:
     except MemoryError:
         raise
     except Exception as error:  # damaged data raises anything
-        raise BadImageError(
-            "truncated" if "truncated" in str(error).lower() else "undecodable", _line(error)
-        ) from error
+        raise BadImageError(_reason(_line(error)), _line(error)) from error
     if 0 in image.size:
         raise BadImageError("undecodable", "it has no pixels")
     try:
@@ -92,14 +95,19 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _unopened(data: bytes) -> BadImageError:
+def _unopened(data: bytes, error: Exception) -> BadImageError:
     webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
     if not webp and not data.startswith(_SIGNATURES):
         return BadImageError("not_an_image", f"it begins with {data[:24]!r}")
     size = int.from_bytes(data[4:8], "little") + 8
     if webp and size > len(data):
         return BadImageError("truncated", f"it should have {size} bytes, not {len(data)}")
-    return BadImageError("undecodable", f"it begins like a picture, {data[:8]!r}, but its header is damaged")
+    why = "its header is damaged" if isinstance(error, UnidentifiedImageError) else _line(error)
+    return BadImageError(_reason(why), f"it begins like a picture, {data[:8]!r}, but {why}")
+
+
+def _reason(message: str) -> str:
+    return "truncated" if "truncated" in message.lower() else "undecodable"
 
 
 def _line(error: Exception) -> str:

@@ -30,6 +30,7 @@ class Read(Stage):
     inputs: ClassVar[tuple[str, ...]] = ("source_bytes",)
     outputs: ClassVar[pa.Schema] = IMAGE
     drops: ClassVar[tuple[str, ...]] = ("source_bytes",)
+    version: ClassVar[int] = 2
 
     max_pixels: int = PIXELS
     """Reject larger pictures by their header, before they are decoded; 178956970 at most."""

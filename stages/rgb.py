@@ -17,7 +17,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     65535), or else by their own; values that are not finite become black.
 
     Raises:
-        BadImageError: `undecodable`, for a mode without a way to RGB.
+        BadImageError: `undecodable`, for a mode without a way to RGB or a palette that is missing.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
@@ -27,8 +27,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
         if image.mode == "LAB":
             return _from_lab(image)
         return _on_white(image) if image.has_transparency_data else image.convert("RGB")
-    except (ValueError, ImageCms.PyCMSError) as error:
-        raise BadImageError("undecodable", f"mode {image.mode}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a mode without a way to RGB, a palette that is not there
+        raise BadImageError("undecodable", f"mode {image.mode}: {error or type(error).__name__}") from error
 
 
 def _levels(values: np.ndarray[Any, Any], mode: str) -> np.ndarray[Any, Any]:
@@ -38,7 +40,8 @@ def _levels(values: np.ndarray[Any, Any], mode: str) -> np.ndarray[Any, Any]:
         (65535.0,) if mode.startswith("I;16") else (255.0, 65535.0) if mode == "I" else (1.0, 255.0, 65535.0)
     )
     high = next((bound for bound in usual if top <= bound), top)
-    return np.rint((values - low) * (255.0 / (high - low))).astype(np.uint8)
+    scale = 255.0 / (high - low)  # of Python's doubles: a difference of two floats may be no float any more
+    return np.rint(values * scale - low * scale).astype(np.uint8)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

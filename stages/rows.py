@@ -56,7 +56,9 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
     def run(table: pa.Table) -> pa.Table:
         safe = batches.size
         alive = [index for index, status in enumerate(table["status"].to_pylist()) if status == OK]
-        rows = table.select([*stage.inputs]).take(pa.array(alive, pa.int64())).to_pylist()
+        read = table.select([*stage.inputs]).take(pa.array(alive, pa.int64()))
+        # Without columns Arrow knows of no rows.
+        rows = read.to_pylist() if stage.inputs else [{} for _ in alive]
         found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last]))
         outcomes = dict(zip(alive, found, strict=True))
         _check_kinds(name, outcomes.values())

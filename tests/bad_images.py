@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder with every kind of malformed or odd picture, and what must become of each."""
 
-import io
-import os
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-WIDTH, HEIGHT = 96, 64
-RED, GREEN, BLUE, YELLOW = (200, 30, 30), (30, 160, 40), (40, 50, 190), (220, 200, 40)
+from benchmarks.faults.malformed_files import malformed_files
+from benchmarks.faults.pictures import (
+    HEIGHT,
+    RED,
+    WIDTH,
+    encoded,
+    jpeg,
+    jpeg_of,
+    jpeg_segments,
+    noise,
+    png,
+    png16,
+    png_chunks,
+    png_of,
+    quadrants,
+)
+
+__all__ = ["HEIGHT", "WIDTH", "Case", "encoded", "jpeg", "png16", "quadrants", "write_corpus"]
 
 
 @dataclass(frozen=True)
@@ -35,56 +47,17 @@ OTHER_FILES = 2
 def write_corpus(folder: Path) -> list[Case]:
     """Write the corpus and say what is expected of each file at the end of the stage `read`."""
     cases = []
-    for case, data in [*_odd(), *_oriented(), *_bad(), *_named()]:
+    for case, data in [*_odd(), *_damaged(), *_oriented(), *_named()]:
         path = folder / case.source_key.replace("\\xff", "\udcff")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         cases.append(case)
-    (folder / "nowhere.jpg").symlink_to("does-not-exist.jpg")
-    os.mkfifo(folder / "pipe.jpg")
-    cases += [Case(name, "error", "unreadable", None) for name in ("nowhere.jpg", "pipe.jpg")]
+    (folder / "bad").mkdir()
+    for kind in malformed_files():
+        kind.put(folder / "bad" / kind.name)
+        cases.append(Case(f"bad/{kind.name}", kind.status, kind.reason, None))
     _not_listed(folder)
     return sorted(cases, key=lambda case: case.source_key)
-
-
-def quadrants(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    """Four colours: red, green above; blue, yellow below. No two of its eight orientations are alike."""
-    pixels_HWC = np.empty((height, width, 3), np.uint8)
-    for rows, left, right in ((slice(0, height // 2), RED, GREEN), (slice(height // 2, None), BLUE, YELLOW)):
-        pixels_HWC[rows, : width // 2], pixels_HWC[rows, width // 2 :] = left, right
-    return Image.fromarray(pixels_HWC)
-
-
-def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
-    """The picture as a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def jpeg(image: Image.Image | None = None, **options: Any) -> bytes:
-    """A JPEG of good quality, of `quadrants` by default."""
-    return encoded(image or quadrants(), "JPEG", **{"quality": 95, "subsampling": 0, **options})
-
-
-def png(
-    width: int, height: int, bits: int, colour_type: int, rows: bytes, *extra: tuple[bytes, bytes]
-) -> bytes:
-    """A PNG from its parts; `rows` are the samples with a filter byte before each row."""
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
-
-
-def png16(values_HWC: np.ndarray[Any, Any]) -> bytes:
-    """A PNG with 16 bits a channel, one channel or three."""
-    height, width, channels = values_HWC.shape
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values_HWC)
-    return png(width, height, 16, {1: 0, 3: 2}[channels], rows)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _odd() -> list[tuple[Case, bytes]]:
@@ -136,6 +109,32 @@ def _odd() -> list[tuple[Case, bytes]]:
     ]
 
 
+def _damaged() -> list[tuple[Case, bytes]]:
+    """Files with something missing or wrong that harms no pixel, and a few that the decoders put up with."""
+    whole = png_chunks(encoded(quadrants(), "PNG"))
+    gif = encoded(noise(), "GIF", save_all=True, append_images=[noise(1)])
+    rows = (b"\0" + bytes(WIDTH * 3)) * HEIGHT
+    itself = b"Exif\0\0MM\0*" + struct.pack(">IHHHIIHHIII", 8, 2, 0x8769, 4, 1, 8, 0x0112, 3, 1, 1 << 16, 8)
+    endless = b"Exif\0\0MM\0*" + struct.pack(">IHHHII", 8, 65535, 0x9286, 7, 0x7FFFFFFF, 8)
+    made_anew = {
+        "no_end.png": png_of(whole[:-1]),
+        "garbage_as_profile.png": png_of([whole[0], (b"iCCP", b"p\0\0garbage"), *whole[1:]]),
+        "cut_in_second_frame.gif": gif[: len(gif) * 3 // 4],
+        "short_palette.png": png(WIDTH, HEIGHT, 8, 3, (b"\0" + b"\7" * WIDTH) * HEIGHT, (b"PLTE", bytes(7))),
+        "half_its_rows.png": png(WIDTH, HEIGHT, 8, 2, rows[: len(rows) // 2]),  # the rest is black
+    }
+    as_they_are = {
+        "forty_long_segments.jpg": jpeg_of([(0xE1, b"x" * 65_000)] * 40 + jpeg_segments(jpeg())),
+        "exif_in_itself.jpg": jpeg(exif=itself),
+        "endless_exif.jpg": jpeg(exif=endless),
+        "filled_up.jpg": jpeg()[:2] + b"\xff" * 50 + jpeg()[2:],
+    }
+    return [
+        *((Case(f"damaged/{name}"), data) for name, data in made_anew.items()),
+        *((Case(f"damaged/{name}", reencoded=False), data) for name, data in as_they_are.items()),
+    ]
+
+
 # How a picture has to be stored so that the orientation's own change turns it upright again.
 _STORED: dict[int, Callable[[Image.Image], Image.Image]] = {
     1: lambda image: image,
@@ -160,47 +159,6 @@ def _oriented() -> list[tuple[Case, bytes]]:
         cases.append((Case(f"exif/{orientation}.tif"), encoded(turned, "TIFF", exif=exif)))
     exif[0x0112] = 99
     return [*cases, (Case("exif/unknown.jpg", reencoded=False), jpeg(exif=exif))]
-
-
-def _bad() -> list[tuple[Case, bytes]]:
-    """Files that are no usable picture."""
-    # Noise does not compress, so that a cut always takes pixels away.
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
-    whole = {form: encoded(noise, form) for form in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")}
-    bad = {
-        "truncated": {
-            f"cut.{form.lower()}": data[: len(data) * 3 // 5]
-            for form, data in whole.items()
-            if form != "TIFF"
-        },
-        "undecodable": {
-            "header_only.jpg": jpeg()[:30],
-            "signature_only.png": whole["PNG"][:8],
-            "bad_crc.png": _flipped(whole["PNG"], whole["PNG"].index(b"IDAT") + 100),
-            "bad_header_crc.png": _flipped(whole["PNG"], 20),
-            "cut.tiff": whole["TIFF"][:100],
-            "no_pixels.bmp": b"BM"
-            + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 0, 0, 1, 24, 0, 0, 0, 0, 0, 0),
-        },
-        "empty_file": {"empty.jpg": b"", "empty.png": b""},
-        "not_an_image": {
-            "html.jpg": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
-            "json.webp": b'{"error": "rate limited"}',
-            "postscript.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
-            "sound.webp": b"RIFF\x24\0\0\0WAVEfmt " + bytes(24),
-            "zeros.png": bytes(1000),
-        },
-        "too_many_pixels": {
-            "bomb.png": png(60_000, 60_000, 8, 2, bytes(1000)),
-            "bomb.gif": whole["GIF"][:6] + struct.pack("<HH", 65535, 65535) + whole["GIF"][10:],
-        },
-        "side_too_long": {"seventy_thousand.png": encoded(Image.new("1", (70_000, 2)), "PNG")},
-    }
-    return [
-        (Case(f"bad/{name}", "rejected", reason, None), data)
-        for reason, files in bad.items()
-        for name, data in files.items()
-    ]
 
 
 def _named() -> list[tuple[Case, bytes]]:
@@ -229,7 +187,3 @@ def _without_adobe(data: bytes) -> bytes:
     """Drop the APP14 marker; CMYK values are inverted all the same, as in practice they always are."""
     start = data.index(b"\xff\xee")
     return data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
-
-
-def _flipped(data: bytes, place: int) -> bytes:
-    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]

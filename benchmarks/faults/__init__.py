@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong with datasets, done on purpose, and whether it is noticed."""
+"""What goes wrong around a build, done to it on purpose: each module does one kind of it and counts."""

@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks.faults.damage import Damage, Named
 from benchmarks.faults.damages import damages
 from benchmarks.faults.forgeries import forgeries
-from benchmarks.faults.light import MINIATURE
+from benchmarks.faults.no_models import MINIATURE
 from models.miniature.world import write_scenes
 from pipeline.build import RunOptions
 from pipeline.build_command import build_dataset

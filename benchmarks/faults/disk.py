@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.faults.light import MINIATURE, write_config, write_pictures
+from benchmarks.faults.no_models import MINIATURE, write_config, write_pictures
 from benchmarks.faults.small_disk import PAGE, ROOMY, small_disk
 from models.miniature.world import write_scenes
 from pipeline.dataset.verify import verify

@@ -1,60 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build without models, of a second, for faults that have nothing to do with them."""
+"""A source and a configuration for builds without models."""
 
-from dataclasses import dataclass
+import io
 from pathlib import Path
-from typing import ClassVar
 
-import numpy as np
-import pyarrow as pa
 import yaml
 from PIL import Image
 
-from benchmarks.faults.small_disk import SmallDisk
-from stages.base import Stage, TableFunction
-from stages.columns import ENTITY
-from stages.rows import table_function
-
-MINIATURE = Path(__file__).parents[2] / "configs" / "build" / "miniature.yaml"
-"""For faults that have to do with models."""
-_STAGE = "benchmarks.faults.light:NoSubjects"
+_STAGES = "benchmarks.faults.light_stages:"
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoSubjects(Stage):
-    """Finds nothing in any picture."""
-
-    inputs: ClassVar[tuple[str, ...]] = ("image",)
-    outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
-    disk: str = ""
-    """A disk that it makes read-only when the third shard comes by, unless it has done so before."""
-    mark: str = ""
-    """A file that says so."""
-
-    def setup(self) -> TableFunction:
-        """Nothing to load."""
-        find = table_function(self, "no_subjects", lambda rows: [{"entities": []} for _ in rows], 64)
-
-        def work(table: pa.Table) -> pa.Table:
-            if self.disk and table["key"][0].as_py().startswith("00002") and not Path(self.mark).exists():
-                SmallDisk(Path(self.disk)).read_only()
-                Path(self.mark).touch()
-            return find(table)
-
-        return work
-
-
-def write_pictures(folder: Path, count: int) -> None:
-    """Noise of a few kilobytes a picture."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(5)
+def pictures(folder: Path, count: int) -> Path:
+    """Small pictures, each unlike the others, and every seventh a broken one."""
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        pixels = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.jpg", quality=90)
+        stream = io.BytesIO()
+        Image.new("RGB", (40 + number % 50, 40), (number % 256, number // 256, 30)).save(stream, "JPEG")
+        content = stream.getvalue()
+        (folder / f"{number:06d}.jpg").write_bytes(
+            content[: len(content) // 2] if number % 7 == 3 else content
+        )
+    return folder
 
 
-def write_config(path: Path, disk: str = "", mark: str = "") -> Path:
-    """Five pictures a shard."""
-    fields = {_STAGE: {"disk": disk, "mark": mark}}
-    path.write_text(yaml.safe_dump({"chain": ["read", _STAGE, "write"], "shard_size": 5, "stages": fields}))
+def light_config(path: Path, shard_size: int, seconds: float) -> Path:
+    """Three pools of workers: reading, a stage that takes `seconds` over each row, writing."""
+    chain = ["read", f"{_STAGES}Works", f"{_STAGES}NoSubjects", "write"]
+    stages = {
+        "read": {"resources": {"workers": 1, "cpus": 0.25}},
+        f"{_STAGES}Works": {"seconds": seconds, "resources": {"workers": 2, "cpus": 0.4}},
+        f"{_STAGES}NoSubjects": {"resources": {"workers": 1, "cpus": 0.25}},
+    }
+    path.write_text(yaml.safe_dump({"shard_size": shard_size, "chain": chain, "stages": stages}))
     return path

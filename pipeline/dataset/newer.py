@@ -69,6 +69,7 @@ def without_replaced(added: Totals, shards: Collection[ShardFiles], replaced: Re
             added.rows -= 1
             added.rejected -= row["status"] == REJECTED
             added.errors -= row["status"] == ERROR
-            added.reasons.get(row["stage"], {})[row["reason"]] -= 1
+            if row["stage"] in added.reasons:
+                added.reasons[row["stage"]][row["reason"]] -= 1
     added.reasons = {stage: +counts for stage, counts in added.reasons.items() if +counts}
     return added

@@ -22,11 +22,11 @@ def parsed(text: str) -> tuple[str, dict[str, Any]]:
     strange: list[str] = []
     try:
         meta = json.loads(text, parse_constant=strange.append)
+        if isinstance(meta, dict):
+            return json.dumps(meta) if strange else text, meta
     except (ValueError, RecursionError):
-        meta = None
-    if not isinstance(meta, dict):
-        return json.dumps(text), {}
-    return json.dumps(meta) if strange else text, meta
+        pass
+    return json.dumps(text), {}
 
 
 def decoded(data: bytes) -> str:

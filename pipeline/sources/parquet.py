@@ -13,7 +13,7 @@ from pipeline.sources.base import Item, listing_table, printable
 from pipeline.sources.fetch import Payload, fetched, unreadable
 from pipeline.sources.files import File, files
 from pipeline.sources.location import Location, encoded
-from pipeline.sources.parquet_rows import find_column, payloads
+from pipeline.sources.parquet_rows import find_column, payloads, row_count
 from stages.columns import ERROR, OK
 
 SUFFIXES = (".parquet",)
@@ -60,7 +60,7 @@ class ParquetSource:
             if file.problem:
                 raise OSError(file.problem)
             with self._open(path) as parquet:
-                count, schema = parquet.metadata.num_rows, parquet.schema_arrow
+                count, schema = row_count(parquet), parquet.schema_arrow
         except Exception as error:  # filesystems of all makers raise what they like
             yield Item(f"{name}/!broken", path, None, (), ERROR, "broken_parquet", unreadable(error).detail)
             return

@@ -28,9 +28,23 @@ def find_column(schema: pa.Schema, wanted: str | None) -> str | None:
         wanted: its name, with or without `.bytes`; by default the first of `IMAGE_COLUMNS` there is.
     """
     tried = (wanted, wanted.removesuffix(".bytes")) if wanted else IMAGE_COLUMNS
-    return next(
-        (name for name in tried if name in schema.names and _holds_bytes(schema.field(name).type)), None
-    )
+    # Of two columns with one name neither can be asked for.
+    single = [name for name in tried if schema.names.count(name) == 1]
+    return next((name for name in single if _holds_bytes(schema.field(name).type)), None)
+
+
+def row_count(parquet: pq.ParquetFile) -> int:
+    """How many rows there are, by a footer that agrees with itself.
+
+    Raises:
+        ValueError: it does not.
+    """
+    # Not by its column chunks: one with wrong statistics ends the process, not just the call.
+    groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    rows = parquet.metadata.num_rows
+    if sum(groups) != rows or min(groups, default=0) < 0:
+        raise ValueError(f"its footer says {rows} rows, its row groups add up to {sum(groups)}")
+    return rows
 
 
 def payloads(parquet: pq.ParquetFile, column: str, rows: list[int]) -> Iterator[tuple[int, Payload]]:
@@ -45,7 +59,7 @@ def payloads(parquet: pq.ParquetFile, column: str, rows: list[int]) -> Iterator[
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return "bytes" in [field.name for field in kind] and _is_binary(kind.field("bytes").type)
+        return [_is_binary(field.type) for field in kind if field.name == "bytes"] == [True]
     return _is_binary(kind)
 
 
@@ -69,11 +83,36 @@ def _pick(
         for batch in parquet.iter_batches(_ROWS, [group], columns) if here else ():
             inside = here[bisect_left(here, start) : bisect_left(here, start + batch.num_rows)]
             places = pa.array([row - start for row in inside], pa.int64())
-            yield from zip(inside, batch.take(places).to_pylist(), strict=True)
+            yield from zip(inside, _plain(batch.take(places)), strict=True)
             start += batch.num_rows
             if start > here[-1]:
                 break
         first = end
+
+
+def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    try:
+        return batch.to_pylist()
+    except Exception:  # one value that Python cannot hold, such as a day of the year 10000
+        columns = [[_value(scalar) for scalar in column] for column in batch.columns]
+        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except Exception:  # what it is varies with the type
+        return _text(scalar)
+
+
+def _text(scalar: pa.Scalar) -> str | None:
+    strings = pa.types.is_string(scalar.type) or pa.types.is_large_string(scalar.type)
+    try:
+        if strings:  # not UTF-8
+            return scalar.cast(pa.large_binary()).as_py().decode("utf-8", "replace")
+        return scalar.cast(pa.string()).as_py()
+    except Exception:  # such as a time in a zone that nobody knows
+        return None
 
 
 def _payload(values: dict[str, Any], column: str) -> Payload:

@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipeline.sources.base import IMAGE_EXTENSIONS, Member, printable
 
@@ -32,7 +33,7 @@ def index_tar(file: io.IOBase, size: int) -> TarIndex:
     try:
         for name, member in _members(file, size):
             groups.add(name, member)
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+    except Exception as error:  # damaged headers raise anything, far down in tarfile
         index.broken = (str(error).strip().splitlines() or [type(error).__name__])[0]
     split = (part for key, members in groups.samples for part in _by_last_dot(key, members))
     index.samples = [(key, tuple(members.values())) for key, members in split]
@@ -71,22 +72,38 @@ class _Groups:
 
 def _members(file: io.IOBase, size: int) -> Iterator[tuple[str, Member]]:
     for info in _headers(file, size):
-        if info.offset_data + info.size > size:
+        if info.offset_data + info.size > size and not info.issparse():
             raise tarfile.ReadError(f"at byte {info.offset}: {printable(info.name)!r} is cut off")
         name = printable(info.name).removeprefix("./").lstrip("/")
         base = name.rpartition("/")[2]
         if info.isdir() or base.startswith(".") or not base:
             continue
-        # A link holds no bytes of its own: it makes a sample without a picture, rather than none.
-        extension = base.partition(".")[2].lower() if info.isfile() else ""
+        # A link holds no bytes of its own, a sparse file not all of them: either makes a sample without a
+        # picture, rather than none.
+        whole = info.isfile() and not info.issparse()
+        extension = base.partition(".")[2].lower() if whole else ""
         yield name, Member(extension, info.offset_data, info.size)
+
+
+class _Bounded:
+    """A file that gives no more than 16 MiB at once: damaged headers claim any length, and room for all of it
+    would be made before anything is read. The longest names and attributes have kilobytes."""
+
+    def __init__(self, file: io.IOBase) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(max(0, min(count, 1 << 24)))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _headers(file: io.IOBase, size: int) -> Iterator[tarfile.TarInfo]:
     offset = 0
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        bounded: Any = _Bounded(file)
+        with tarfile.open(fileobj=bounded, mode="r:") as tar:
             while (info := tar.next()) is not None:
+                if info.size < 0 or tar.offset <= offset:  # it would be read over and over
+                    raise tarfile.ReadError(f"{printable(info.name)!r} has a size below zero")
                 yield info
                 offset = tar.offset
                 tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - it would keep them all

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from stages.base import Stage, TableFunction
+from stages.rows import Row, table_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,32 @@ class LosesRows(Stage):
 
     def setup(self) -> TableFunction:
         return lambda table: table.slice(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventsOutcomes(Stage):
+    """It says more than it was asked."""
+
+    outputs: ClassVar[pa.Schema] = pa.schema([])
+
+    def setup(self) -> TableFunction:
+        return table_function(self, f"{__name__}:InventsOutcomes", lambda rows: [{}] * (len(rows) + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsOutOfMemory(Stage):
+    """Two rows of the second shard do not fit in memory together."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("key",)
+    outputs: ClassVar[pa.Schema] = pa.schema([])
+
+    def setup(self) -> TableFunction:
+        def work(rows: list[Row]) -> list[Row]:
+            if len(rows) > 1 and rows[0]["key"].startswith("00001"):
+                raise MemoryError
+            return [{} for _ in rows]
+
+        return table_function(self, "hungry", work, 4)
 
 
 @dataclass(frozen=True, kw_only=True)

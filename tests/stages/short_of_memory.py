@@ -79,7 +79,7 @@ def _ones(library: str) -> Callable[[int], Any]:
 def _error(ones: Callable[[int], Any]) -> str:
     """The class of the error that this library raises at the limit."""
     try:
-        ones(BUDGET)
+        ones(2 * BUDGET)
     except Exception as error:
         return type(error).__name__
     return "none"

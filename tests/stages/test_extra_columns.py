@@ -157,6 +157,7 @@ def test_what_stages_hand_on_is_not_extra() -> None:
     handed = [*SAMPLE, *RAW, pa.field("image", pa.large_binary()), pa.field("detections", pa.list_(ENTITY))]
     names = {field.name: field for field in handed}
     schema = pa.schema([*names.values(), pa.field("seconds_read", pa.float64())])
+    schema = schema.append(pa.field("backoff_caption", pa.int32()))
     assert len(extra_columns(schema)) == 0
     own = pa.field("own", pa.int8(), nullable=False, metadata={"a": "b"})
     found = extra_columns(schema.insert(2, own))

@@ -34,6 +34,9 @@ OTHER_LOOK = {
     "palette_transparent.png",
     "palette_one_transparent.png",
     "rgb_transparent.png",
+    "damaged/cut_in_second_frame.gif",
+    "damaged/half_its_rows.png",
+    "damaged/short_palette.png",
 }
 """Files of the corpus that show something else than the four colours."""
 
@@ -252,3 +255,19 @@ def test_pillow_warns_of_nothing(corpus: dict[str, bytes], tmp_path: Path) -> No
 def test_impossible_settings_are_refused(config: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(config))):
         Read(**config)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("top", [3.4e38, 1e-40, 0.5])
+def test_floats_of_any_range_span_black_to_white(top: float) -> None:
+    ramp = np.linspace(-top, top, 96, dtype=np.float64).astype(np.float32).reshape(1, 96).repeat(8, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        shown = pixels(read(encoded(Image.fromarray(ramp), "TIFF")))
+    assert shown[0, 0].max() <= 2
+    assert top < 0.1 or shown[0, -1].min() >= (253 if top > 1 else 160)
+
+
+@pytest.mark.parametrize("name", ["profile_bomb.png", "text_bomb.png", "late_text_bomb.png"])
+def test_a_bomb_beside_the_picture_is_named_as_such(corpus: dict[str, bytes], name: str) -> None:
+    row = read(corpus[f"bad/{name}"])
+    assert (row["reason"], "too large" in row["detail"]) == ("undecodable", True)

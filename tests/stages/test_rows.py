@@ -142,3 +142,13 @@ def test_only_a_table_in_which_memory_ran_out_has_the_safe_size():
     assert column.type == pa.int32()
     assert first[column.name].to_pylist() == [2] * 20
     assert second.schema.names == [name for name in first.schema.names if name != column.name]
+
+
+def test_a_stage_that_reads_no_column_is_asked_for_every_row():
+    @dataclass(frozen=True, kw_only=True)
+    class Constant(Halve):
+        inputs: ClassVar[tuple[str, ...]] = ()
+
+    function = table_function(Constant(), "constant", lambda rows: [{"half": 7} for _ in rows], 2)
+    out = function(table_of([1, 2, 3], ["ok", "error", "ok"])).to_pylist()
+    assert [row["half"] for row in out] == [7, None, 7]

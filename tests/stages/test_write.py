@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.columns import OFFSETS, SAMPLE, SECONDS
+from stages.columns import BACKOFF, OFFSETS, SAMPLE, SECONDS
 from stages.shard.label_map import encode_png, label_map
 from stages.shard.record import json_value
 from stages.write import RECEIPT, Write, WriteError
@@ -155,6 +155,22 @@ def test_seconds_are_kept_beside_the_data(table: pa.Table, written: Path) -> Non
     assert timing["seconds"]["caption"] == 4.0
     assert set(timing["seconds"]) == {"read", "caption", "write"}
     assert not [name for name in SAMPLE.names if name.startswith(SECONDS)]
+
+
+def test_where_memory_ran_out_is_told_and_logged_but_not_in_the_data(
+    table: pa.Table, written: Path, tmp_path: Path
+) -> None:
+    assert write(tmp_path / "enough", table)["backoff"] is None
+    log = json.loads((tmp_path / "enough" / "_meta" / "timings" / "00003.json").read_text())
+    assert log["backoff"] == {}
+    for stage, size in (("caption", 8), ("my_package.module:Mine", 1)):
+        sizes = pa.array([size] * table.num_rows, pa.int32())
+        table = table.append_column(BACKOFF + stage, sizes)
+    told = json.loads(write(tmp_path / "short", table)["backoff"])
+    log = json.loads((tmp_path / "short" / "_meta" / "timings" / "00003.json").read_text())
+    assert log["backoff"] == told == {"caption": 8, "my_package.module:Mine": 1}
+    assert set(log["seconds"]) == {"read", "caption", "write"}
+    assert contents(tmp_path / "short") == contents(written)
 
 
 def first_entity(table: pa.Table, **values: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds whose processes are killed at random moments, and begun again until they are done.
+
+COMMAND  python -m benchmarks.faults.kills [--kills 200] [--seed 20261121] [--miniature]
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from benchmarks.faults.light import light_config, pictures
+from benchmarks.faults.same import data_digests
+from benchmarks.quality import CONFIG
+from models.miniature.world import write_scenes
+
+TARGETS = ("driver", "worker", "worker", "worker", "raylet", "driver, SIGTERM")
+_HANGS = 240.0
+"""Seconds after which a process that should have ended is taken for hanging."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What the sweep did and found."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    builds: int = 0
+    """Datasets that were finished under fire."""
+    different: int = 0
+    hung: int = 0
+    unclear: list[str] = field(default_factory=list)
+    """Runs that ended by themselves with something else than a clear line."""
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        """For people."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kills.items()))
+        return (
+            f"{self.kills.total()} kills ({kinds}) over {self.builds} builds: {self.different} different, "
+            f"{self.hung} hung, {len(self.unclear)} unclear ends, {self.seconds:.0f} s"
+        )
+
+
+def run(kills: int = 200, seed: int = 20261121, miniature: bool = False) -> Result:
+    """Kill until there have been as many kills; every build is begun again until it is done, and compared."""
+    started, result, rng = time.monotonic(), Result(), random.Random(seed)
+    with TemporaryDirectory() as folder:
+        command, calm = _prepared(Path(folder), miniature)
+        span = _seconds_of(command, Path(folder, "first"))
+        if data_digests(Path(folder, "first")) != calm:
+            raise RuntimeError("two calm builds differ")
+        while result.kills.total() < kills:
+            output = Path(folder, f"out{result.builds}")
+            while not _is_done(command, output, span, rng, result):
+                pass
+            result.builds += 1
+            result.different += data_digests(output) != calm
+            print(result.line(), flush=True)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _prepared(folder: Path, miniature: bool) -> tuple[list[str], dict[str, str]]:
+    """A build's command without its output, and the bytes that it has to give."""
+    if miniature:
+        write_scenes(folder / "scenes", 48, seed=77)
+        config, source = CONFIG, folder / "scenes" / "images"
+    else:
+        config, source = light_config(folder / "config.yaml", 8, seconds=0.01), pictures(folder / "in", 160)
+    command = [sys.executable, "-m", "pipeline", "build", str(config), "--input", str(source)]
+    command += ["--set", "shard_size=8", "--grace", "2"]
+    subprocess.run(
+        [*command, "--output", str(folder / "calm"), "--executor", "local"], check=True, capture_output=True
+    )
+    return command, data_digests(folder / "calm")
+
+
+def _seconds_of(command: list[str], output: Path) -> float:
+    started = time.monotonic()
+    subprocess.run([*command, "--output", str(output)], check=True, capture_output=True)
+    return time.monotonic() - started
+
+
+def _is_done(command: list[str], output: Path, span: float, rng: random.Random, result: Result) -> bool:
+    """One run under fire; whether it came to its end."""
+    run = subprocess.Popen(
+        [*command, "--output", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    fatal = False
+    while not fatal and _waited(run, rng.uniform(0, span)):
+        target = rng.choice(TARGETS)
+        fatal = _shoot(run, target, rng, result)
+    try:
+        said, _ = run.communicate(timeout=_HANGS)
+    except subprocess.TimeoutExpired:
+        result.hung += 1
+        run.kill()
+        said, _ = run.communicate()
+    if run.returncode not in (0, -signal.SIGKILL) and not _is_clear(said):
+        result.unclear.append(said[-2000:])
+    return run.returncode == 0 and "the same command goes on" not in said
+
+
+def _waited(run: subprocess.Popen[str], seconds: float) -> bool:
+    """Whether the run is still there after a while."""
+    with suppress(subprocess.TimeoutExpired):
+        run.wait(seconds)
+    return run.poll() is None
+
+
+def _shoot(run: subprocess.Popen[str], target: str, rng: random.Random, result: Result) -> bool:
+    """Kill something; whether the run cannot go on."""
+    if target.startswith("driver"):
+        run.send_signal(signal.SIGTERM if "SIGTERM" in target else signal.SIGKILL)
+    else:
+        wanted = "raylet" if target == "raylet" else "ray::"
+        victims = [process for process in _below(run.pid) if wanted in _name(process)]
+        if not victims:
+            return False
+        with suppress(psutil.Error):
+            rng.choice(victims).kill()
+    result.kills[target] += 1
+    return target != "worker"
+
+
+def _below(pid: int) -> Iterator[psutil.Process]:
+    with suppress(psutil.Error):
+        yield from psutil.Process(pid).children(recursive=True)
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline()[:1]).rpartition("/")[2]
+    return ""
+
+
+def _is_clear(said: str) -> bool:
+    lines = [line for line in said.splitlines() if line.startswith("subjectforge: ")]
+    return len(lines) >= 1 and "Traceback" not in said
+
+
+def main() -> None:
+    """Print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=20261121)
+    parser.add_argument("--miniature", action="store_true", help="with the shipped models instead of none")
+    arguments = parser.parse_args()
+    result = run(arguments.kills, arguments.seed, arguments.miniature)
+    print(result.line(), *result.unclear, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

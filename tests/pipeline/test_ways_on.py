@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be done about a dataset that is there: go on, extend, overwrite, retry; all else is refused."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.retry import conditions
+from tests.pipeline.light import events_of, light_config, pictures, rows_of
+from tests.pipeline.runs import build, digests, one_line, subjectforge
+
+LOCAL = ("--executor", "local")
+WIDTHS = [20, 21, 13, 23, 24, 25, 26, 27, 28, 29]
+
+
+@pytest.fixture
+def config(tmp_path):
+    return light_config(tmp_path / "config.yaml", ("Flaky", {"broken": str(tmp_path / "broken")}))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return pictures(tmp_path / "in", WIDTHS)
+
+
+@pytest.fixture
+def dataset(tmp_path, source, config):
+    build(source, tmp_path / "out", *LOCAL, config=config)
+    return tmp_path / "out"
+
+
+def index_of(dataset):
+    return pd.read_parquet(dataset / "_meta" / "index.parquet").set_index("source_key")
+
+
+def retry(dataset, *where, code=0):
+    options = [part for condition in where for part in ("--where", condition)]
+    run = subjectforge("retry", dataset, *options, *LOCAL)
+    assert run.returncode == code, run.stderr
+    return run
+
+
+def assert_whole(dataset):
+    run = subjectforge("verify", dataset)
+    assert run.returncode == 0, run.stdout
+
+
+def everything(dataset):
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in dataset.rglob("*") if path.is_file()
+    }
+
+
+def test_a_finished_command_changes_no_byte_and_computes_nothing(dataset, source, config):
+    before = everything(dataset)
+    assert "nothing to do" in build(source, dataset, *LOCAL, config=config).stdout
+    assert "nothing to do" in build(source, dataset, "--extend", *LOCAL, config=config).stdout
+    assert everything(dataset) == before
+
+
+def test_new_items_become_new_shards_and_old_ones_stay(dataset, source, config):
+    before = digests(dataset)
+    pictures(source / "a_later_folder", [30, 31, 32, 33, 34])
+    run = subjectforge("build", config, "--input", source, "--output", dataset, *LOCAL)
+    assert "--extend" in one_line(run)
+    assert digests(dataset) == before
+    run = build(source, dataset, "--extend", *LOCAL, config=config)
+    assert "15 images in 5 shards: 3 done, 2 to do" in run.stdout
+    after = digests(dataset)
+    assert {name: after[name] for name in before} == before
+    rows = rows_of(dataset)
+    assert list(rows.source_key[10:]) == [f"a_later_folder/{n:04d}.jpg" for n in range(5)]
+    assert rows.index[10] == "00003-00000"
+    assert_whole(dataset)
+    for more in ((), ("--extend",)):
+        assert "nothing to do" in build(source, dataset, *more, *LOCAL, config=config).stdout
+    assert digests(dataset) == after
+
+
+@pytest.mark.parametrize("change", ["gone", "longer"])
+def test_an_extension_never_changes_what_was_there(dataset, source, config, change):
+    before = digests(dataset)
+    pictures(source / "more", [30])
+    if change == "gone":
+        (source / "0003.jpg").unlink()
+    else:
+        with (source / "0003.jpg").open("ab") as stream:
+            stream.write(b"more")
+    line = one_line(subjectforge("build", config, "--input", source, "--output", dataset, "--extend", *LOCAL))
+    assert "0003.jpg" in line
+    assert "--overwrite" in line
+    assert digests(dataset) == before
+    assert_whole(dataset)
+
+
+def test_a_larger_limit_is_an_extension(tmp_path, source, config):
+    dataset = tmp_path / "limited"
+    build(source, dataset, "--limit", 4, *LOCAL, config=config)
+    build(source, dataset, "--limit", 6, "--extend", *LOCAL, config=config)
+    assert list(rows_of(dataset).source_key) == [f"{n:04d}.jpg" for n in range(6)]
+    build(source, dataset, "--extend", *LOCAL, config=config)
+    assert list(rows_of(dataset).source_key) == [f"{n:04d}.jpg" for n in range(10)]
+    assert_whole(dataset)
+
+
+def test_overwriting_begins_anew(dataset, source, config, tmp_path):
+    other = ("--set", "shard_size=5")
+    line = one_line(subjectforge("build", config, "--input", source, "--output", dataset, *other, *LOCAL))
+    assert "shard_size" in line
+    assert "--overwrite" in line
+    build(source, dataset, "--overwrite", *other, *LOCAL, config=config)
+    build(source, tmp_path / "fresh", *other, *LOCAL, config=config)
+    assert digests(dataset) == digests(tmp_path / "fresh")
+    assert_whole(dataset)
+    assert (
+        json.loads((dataset / "_meta" / "manifest.json").read_text())["identity"]["config"]["shard_size"] == 5
+    )
+
+
+def test_overwriting_takes_datasets_only(tmp_path, source, config):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("precious")
+    arguments = ("build", config, "--input", source, "--output", tmp_path / "thesis", "--overwrite", *LOCAL)
+    assert "not empty" in one_line(subjectforge(*arguments))
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def test_both_ways_on_exclude_one_another(tmp_path, source, config):
+    arguments = ("build", config, "--input", source, "--output", tmp_path / "x", "--overwrite", "--extend")
+    assert "exclude one another" in one_line(subjectforge(*arguments))
+
+
+@pytest.fixture
+def flawed(tmp_path, source, config):
+    """A dataset with one row that failed."""
+    (tmp_path / "broken").touch()
+    build(source, tmp_path / "flawed", *LOCAL, config=config)
+    return tmp_path / "flawed"
+
+
+def test_a_retry_makes_only_what_failed_and_its_rows_are_the_newer_ones(dataset, flawed, tmp_path):
+    before = digests(flawed)
+    assert index_of(flawed).status["0002.jpg"] == "error"
+    (tmp_path / "broken").unlink()
+    run = retry(flawed, "status=error", "reason=ConnectionError")
+    assert "1 image in 1 shard: 0 done, 1 to do" in run.stdout
+    assert "images in    10" in run.stdout
+    assert "errors 0" in run.stdout
+    after = digests(flawed)
+    assert {name: after[name] for name in before} == before
+    rows, index = rows_of(flawed), index_of(flawed)
+    assert len(rows) == 11
+    assert len(index) == 10
+    assert set(index.status) == {"ok"}
+    assert (index.key["0002.jpg"], index.replaces["0002.jpg"]) == ("00003-00000", "00000-00002")
+    assert rows.status["00000-00002"] == "error"
+    plain = ["source_key", "sha256", "caption", "jpg_size"]
+    assert (
+        index.reset_index()[plain]
+        .sort_values("source_key")
+        .reset_index(drop=True)
+        .equals(index_of(dataset).reset_index()[plain].sort_values("source_key").reset_index(drop=True))
+    )
+    assert_whole(flawed)
+    assert "retry" in events_of(flawed)
+    assert (
+        "0002.jpg"
+        in subjectforge("inspect", flawed, "--key", "00003-00000", "--png", tmp_path / "x.png").stdout
+    )
+    assert "no row" in retry(flawed, "status=error").stdout
+    assert digests(flawed) == after
+
+
+def test_what_fails_again_can_be_tried_again(flawed, source, config, tmp_path):
+    retry(flawed, "status=error")
+    assert index_of(flawed).key["0002.jpg"] == "00003-00000"
+    (tmp_path / "broken").unlink()
+    retry(flawed)
+    assert index_of(flawed).key["0002.jpg"] == "00004-00000"
+    assert index_of(flawed).status["0002.jpg"] == "ok"
+    assert_whole(flawed)
+    pictures(source / "later", [30])
+    build(source, flawed, "--extend", *LOCAL, config=config)
+    assert rows_of(flawed).source_key["00005-00000"] == "later/0000.jpg"
+    assert_whole(flawed)
+    assert "nothing to do" in build(source, flawed, *LOCAL, config=config).stdout
+
+
+def test_a_retry_that_was_stopped_goes_on(flawed, tmp_path):
+    (tmp_path / "broken").unlink()
+    retry(flawed)
+    whole = digests(flawed)
+    for name in ("00003_stats.json", "00003.tar"):
+        (flawed / "data" / "train" / name).unlink()
+    assert subjectforge("verify", flawed).returncode == 1
+    assert "--where status=error" in one_line(subjectforge("retry", flawed, "--where", "stage=read", *LOCAL))
+    retry(flawed)
+    assert digests(flawed) == whole
+    assert_whole(flawed)
+
+
+def test_a_file_that_could_not_be_read_can_be_retried(tmp_path, config):
+    source, dataset = pictures(tmp_path / "in", [20, 21]), tmp_path / "out"
+    (source / "0002.jpg").symlink_to(tmp_path / "late.jpg")
+    build(source, dataset, *LOCAL, config=config)
+    assert index_of(dataset).reason["0002.jpg"] == "unreadable"
+    shutil.copy(source / "0000.jpg", tmp_path / "late.jpg")
+    retry(dataset, "reason=unreadable")
+    assert index_of(dataset).status["0002.jpg"] == "ok"
+    assert_whole(dataset)
+
+
+@pytest.mark.parametrize("where", ["status=ok", "colour=red", "status", "reason="])
+def test_conditions_that_cannot_be(where):
+    with pytest.raises(UserError, match="--where"):
+        conditions([where])
+
+
+def test_a_row_that_replaces_a_sample_is_found(flawed, tmp_path):
+    (tmp_path / "broken").unlink()
+    retry(flawed)
+    folder, source = flawed / "data" / "train", flawed / "_meta" / "source"
+    folder.joinpath("00000_stats.json").unlink()
+    config = flawed / "_meta" / "config.yaml"
+    assert config.exists()
+    assert source.joinpath("00003.parquet").exists()
+    build(tmp_path / "in", flawed, *LOCAL, config=tmp_path / "config.yaml")
+    run = subjectforge("verify", flawed)
+    assert run.returncode == 1
+    assert "which is a sample" in run.stdout
