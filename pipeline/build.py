@@ -3,13 +3,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.context import RunContext, notes_folder
+from pipeline.dataset.layout import split_folder
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.job import Job
@@ -21,7 +22,9 @@ from pipeline.run_ray import RayOptions, run_ray
 from pipeline.stopping import BY_SIGTERM, Stopped, Stopper
 from pipeline.watchdog import Patience, Watchdog
 from pipeline.wording import counted
+from stages.shard.commit import remove_leftovers
 from stages.shard.place import Place
+from stages.write import refused
 
 STALLED = 75
 """Exit code of a run that was ended because nothing moved: "temporary failure, try again" (sysexits.h)."""
@@ -90,15 +93,27 @@ def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) ->
                 reason = ""
         except Stopped as stopped:
             left, reason, code = len(job.todo) - log.shards, str(stopped), stopped.code
+        except UserError:
+            # What workers had begun when they were ended would fill the disk that is too full already.
+            with suppress(OSError):
+                remove_leftovers(split_folder(job.root, job.split))
+            raise
     return Outcome(log.shards, log.images, time.monotonic() - started, left, reason, code)
 
 
 def finish(root: Place, split: str, report: bool = True) -> None:
-    """Write index, card and report."""
+    """Write index, card and report.
+
+    Raises:
+        UserError: if they cannot be written, or if a shard cannot be read.
+    """
     from pipeline.dataset.finish import finish_dataset
     from pipeline.report import write_report
 
-    finish_dataset(root, split)
+    try:
+        finish_dataset(root, split)
+    except OSError as error:
+        raise UserError(refused("index, list of shards and card", root, error)) from error
     if report:
         write_report(root)
 

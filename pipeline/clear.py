@@ -3,6 +3,7 @@
 
 from pipeline.dataset.layout import (
     card_path,
+    digests_path,
     index_path,
     meta_folder,
     report_path,
@@ -27,7 +28,7 @@ def clear_dataset(root: Place) -> None:
         for folder in split_folders(root):
             for record in [path for path in folder.iterdir() if path.name.endswith("_stats.json")]:
                 record.unlink(missing_ok=True)
-        for place in (report_path, card_path, index_path, shards_path):
+        for place in (report_path, card_path, digests_path, index_path, shards_path):
             place(root).unlink(missing_ok=True)
         meta = meta_folder(root)
         for folder in (root / "data", meta / "intents", meta / "timings", meta / "events"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pipeline.config import BuildConfig
 from pipeline.dataset.layout import checked_shards
 from pipeline.dataset.parts import Part
+from pipeline.errors import UserError
 from pipeline.operators import Operator, operators
 from pipeline.shard_reader import ShardReader
 from pipeline.sources import Source
@@ -14,7 +15,7 @@ from pipeline.wording import counted
 from stages.base import Stage
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, address
-from stages.write import Write
+from stages.write import Write, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,16 @@ class Job:
         return operators({**self.stages, "write": write})
 
     def forget_damaged(self) -> None:
-        """Take damaged shards' marks away, so that they are made anew."""
-        for shard in self.damaged:
-            shard.stats.unlink(missing_ok=True)
+        """Take damaged shards' marks away, so that they are made anew.
+
+        Raises:
+            UserError: if the folder cannot be written to.
+        """
+        try:
+            for shard in self.damaged:
+                shard.stats.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(refused("damaged shards anew", self.root, error)) from error
 
 
 def job_of(root: Place, config: BuildConfig, origin: Source, parts: Sequence[Part]) -> Job:

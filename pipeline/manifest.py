@@ -20,6 +20,7 @@ from stages.base import Stage
 from stages.columns import SCHEMA_VERSION
 from stages.shard.commit import replace
 from stages.shard.place import Place
+from stages.write import refused
 
 _PACKAGES = ("subjectforge", "torch", "transformers", "spacy", "ray", "pyarrow", "pillow")
 
@@ -76,7 +77,7 @@ def claim(
         manifest = {"fingerprint": mark, **about, "packages": _versions(), "identity": identity}
         replace(meta / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
     except OSError as error:
-        raise UserError(f"cannot write to {root}: {error.strerror or error}") from error
+        raise UserError(refused("the manifest", root, error)) from error
     return mark
 
 

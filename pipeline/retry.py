@@ -22,6 +22,7 @@ from pipeline.survey import opened
 from stages.columns import ERROR, OK
 from stages.shard.files import place_of
 from stages.shard.place import Place
+from stages.write import refused
 
 COLUMNS = ("status", "stage", "reason", "source_key", "key")
 """What rows can be chosen by."""
@@ -98,7 +99,10 @@ def begin_retry(retry: Retry) -> Job | None:
     listing = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
     if not listing.num_rows:
         return None
-    part = write_part(retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about())
+    try:
+        part = write_part(retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about())
+    except OSError as error:
+        raise UserError(refused("the listing of what to retry", retry.root, error)) from error
     return job_of(retry.root, retry.config, retry.origin, [part])
 
 

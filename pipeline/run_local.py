@@ -12,6 +12,7 @@ from pipeline.operators import Operator, StageError, Worker
 from pipeline.shard_reader import ShardReader
 from stages.backend import check_weights
 from stages.shard.fence import Fenced
+from stages.write import WriteError
 
 
 def run_local(
@@ -33,5 +34,5 @@ def run_local(
             for worker in workers[1:]:
                 table = worker(table)
             yield table
-    except (BackendError, StageError, Fenced) as error:
+    except (BackendError, StageError, Fenced, WriteError) as error:
         raise UserError(str(error)) from error

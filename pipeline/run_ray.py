@@ -30,6 +30,7 @@ from stages.attempts import Notes
 from stages.backend import check_weights
 from stages.columns import RAW
 from stages.shard.fence import Fence, Fenced
+from stages.write import WriteError
 
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
@@ -96,7 +97,9 @@ def _line(error: Exception) -> str | None:
     """What a person can do about an error from the cluster; None if it is not one of those."""
     from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
-    named = "|".join(kind.__name__ for kind in (MissingWeights, MissingDevice, StageError, Fenced))
+    named = "|".join(
+        kind.__name__ for kind in (MissingWeights, MissingDevice, StageError, Fenced, WriteError)
+    )
     if told := re.search(rf"(?:{named}): (.+)", str(error)):
         return told[1]
     if isinstance(error, OutOfMemoryError | RayActorError | WorkerCrashedError):

@@ -22,6 +22,7 @@ from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.digest import source_digest
 from stages.shard.place import Place
 from stages.shard.uri import plain_name
+from stages.write import refused
 
 
 class Way(StrEnum):
@@ -171,7 +172,11 @@ def _plan(outlook: Outlook, kind: str, first: int, choose: Callable[[pa.Table], 
     chosen = choose(listing)
     if kind == BUILD:
         chosen = chosen.slice(0, limit)
-    return write_part(outlook.request.root, first, chosen, outlook.request.config.shard_size, about)
+    root = outlook.request.root
+    try:
+        return write_part(root, first, chosen, outlook.request.config.shard_size, about)
+    except OSError as error:
+        raise UserError(refused("the source listing", root, error)) from error
 
 
 def _now() -> str:

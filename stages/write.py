@@ -4,6 +4,7 @@
 import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -47,6 +48,19 @@ keep to since, as in `{"caption": 8}`.
 """
 
 
+class WriteError(Exception):
+    """The output takes no more: one line that says what, where and what to do."""
+
+
+def refused(what: str, where: object, error: OSError) -> str:
+    """That line: `what` could not be written to `where`."""
+    why = error.strerror or " ".join(str(error).split())
+    return (
+        f"cannot write {what} to {where}: {why}; mend this (free space, or give access) and run the same "
+        "command again: finished shards are kept"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Write(Stage):
     """Write a whole shard: its table in, one `RECEIPT` row out.
@@ -54,7 +68,8 @@ class Write(Stage):
     The function takes all rows of one shard, whatever became of them, in any order. Columns that a
     shard never got to have are written as nulls; those that stages of other packages added are kept (see
     `stages.extra_columns`); a sample that cannot be encoded becomes an `error`
-    row. It raises ValueError if the rows are not those of one shard, each once.
+    row. It raises ValueError if the rows are not those of one shard, each once, and `WriteError` if the disk
+    is full or cannot be written to: then nothing of the shard is there.
     """
 
     inputs: ClassVar[tuple[str, ...]] = (*LEDGER.names, "image", "width", "height", "entities")
@@ -87,6 +102,7 @@ def write_shard(root: Place, split: str, table: pa.Table, fence: Fence = NO_FENC
 
     Raises:
         Fenced: another run has the folder by now.
+        WriteError: the folder cannot be written to.
     """
     if not table.num_rows:
         return RECEIPT.empty_table()
@@ -96,12 +112,17 @@ def write_shard(root: Place, split: str, table: pa.Table, fence: Fence = NO_FENC
         table = table.sort_by("key")
     number = _shard_number(sorted(keys))
     files = ShardFiles(root / "data" / split, number)
-    written = not files.stats.exists() and commit(
-        (files.tar, files.parquet, files.stats), partial(fill_shard, number, table), fence.check
-    )
+    try:
+        written = not files.stats.exists() and commit(
+            (files.tar, files.parquet, files.stats), partial(fill_shard, number, table), fence.check
+        )
+        stats = json.loads(files.stats.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WriteError(refused(f"shard {files.stem}", files.folder, error)) from error
     if written:
-        _log_seconds(root, files, table, time.perf_counter() - started)
-    stats = json.loads(files.stats.read_text(encoding="utf-8"))
+        # The shard is there; it is not lost for want of a note about its speed.
+        with suppress(OSError):
+            _log_seconds(root, files, table, time.perf_counter() - started)
     return _receipt(stats, written, table)
 
 

@@ -73,7 +73,7 @@ def write_source(root: Path, tables: list[pa.Table]) -> Path:
 
 
 def _row(shard: int, index: int, seed: int, size: int, changes: dict[str, Any]) -> dict[str, Any]:
-    source_key = f"bilder/ä b.{shard}.{index}.jpg"
+    source_key = f"bilder/ä b.{shard:03d}.{index:03d}.jpg"
     row = {"key": f"{shard:05d}-{index:05d}", "source_key": source_key, "source_uri": f"file:///{source_key}"}
     row |= {"status": OK, "seconds_read": 0.25, "seconds_caption": 0.5}
     if index % 4 == 3:
@@ -139,17 +139,18 @@ def _entity(number: int, subject: RenderedSubject, caption: str, score: float) -
     rle = coco_mask.encode(np.asfortranarray(mask.mask.astype(np.uint8)))
     counts = rle["counts"]
     area, box = int(mask.mask.sum()), mask.box
+    found = [value + 0.125 if place < 2 else value - 0.3 for place, value in enumerate(box)]
     values = {
         "id": number,
         **_phrase(subject, caption),
-        "box": [value + 0.125 if place < 2 else value - 0.3 for place, value in enumerate(box)],
+        "box": found,
         "det_score": score,
         "contained_in": -1,
         "mask_score": 0.93,
         "stability": 0.97,
         "area": area,
         "mask_box": list(box),
-        "fill": area / ((box[2] - box[0]) * (box[3] - box[1])),
+        "fill": min(area / ((found[2] - found[0]) * (found[3] - found[1])), 1.0),
         "clip_sim": None,
         "rle": {
             "size": list(mask.mask.shape),

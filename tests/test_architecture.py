@@ -70,6 +70,18 @@ def test_every_file_says_its_licence():
             assert path.read_text().startswith("# SPDX-License-Identifier: Apache-2.0\n"), path
 
 
+def test_the_check_knows_the_schema_and_the_file_names_and_nothing_of_the_writer():
+    found = {f"pipeline.dataset.{path.stem}" for path in (ROOT / "pipeline" / "dataset").glob("verify*.py")}
+    assert len(found) > 5
+    allowed = found | {f"pipeline.dataset.{name}" for name in ("layout", "problem", "run_lengths")}
+    allowed |= {"pipeline.errors", "pipeline.wording"}
+    allowed |= {"stages.columns", "stages.extra_columns", "stages.shard.files"}
+    for module in sorted(allowed):
+        for name in imports(ROOT / (module.replace(".", "/") + ".py")):
+            known = name in {*allowed, "pipeline.dataset.parts"} or name.split(".")[0] not in PACKAGES
+            assert known, f"{module} imports {name}"
+
+
 def test_there_are_no_drawers_for_odds_and_ends():
     assert not [path for path in FILES if path.stem in {"utils", "common", "helpers", "core", "misc"}]
 

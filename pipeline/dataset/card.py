@@ -23,6 +23,7 @@ _MEANINGS = {
     "key": "unique in the dataset: shard, `-`, place in the shard",
     "source_key": "path below the input",
     "source_uri": "where the image was read from",
+    "replaces": "key of the older row of the same image that this one takes the place of",
     "status": "`ok`, `rejected` by a rule, or `error`",
     "stage": "where a row was rejected or failed",
     "reason": "why, in one word",

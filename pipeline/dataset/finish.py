@@ -5,6 +5,7 @@ All of it follows from the shards and from what the build wrote about itself; do
 nothing.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -15,7 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.card import card
-from pipeline.dataset.layout import card_path, committed_shards, index_path, shards_path, split_folder
+from pipeline.dataset.layout import (
+    card_path,
+    committed_shards,
+    digested_files,
+    digests_path,
+    index_path,
+    shards_path,
+    split_folder,
+)
 from pipeline.dataset.newer import Replaced, newest, replaced_rows, without_replaced
 from pipeline.dataset.totals import Totals, all_stats, totals
 from pipeline.errors import UserError
@@ -29,8 +38,9 @@ _MASK = re.compile(r"entities\..+\.rle\.")
 
 
 def finish_dataset(root: Place, split: str = "train") -> Totals:
-    """Write `_meta/shards.json`, `_meta/index.parquet` and `README.md`; return what the shards add up to.
+    """Write what follows from the shards; return what they add up to.
 
+    That is `_meta/shards.json`, `_meta/index.parquet`, `_meta/digests.json` and `README.md`.
     Also removes temporary files that dead writers left.
 
     Raises:
@@ -45,6 +55,7 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     if not (index_path(root).is_file() and path.is_file() and path.read_bytes() == content):
         _write_index(index_path(root), shards, replaced_rows(root))
         replace(path, content)
+    replace(digests_path(root), _digests(root))
     added = without_replaced(totals(shards), shards, replaced_rows(root))
     extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
@@ -58,6 +69,15 @@ def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, An
         "rows": stats["count"],
         **stats["files"]["tar"],
     }
+
+
+def _digests(root: Place) -> bytes:
+    found = {}
+    for name, path in digested_files(root).items():
+        if path.is_file():
+            with path.open("rb") as stream:
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return (json.dumps(found, indent=1) + "\n").encode()
 
 
 def _write_index(path: Place, shards: Sequence[ShardFiles], replaced: Replaced) -> None:

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, file_sizes, in_order
 
-_STATS = re.compile(r"(\d{5,})_stats\.json")
+_STATS = re.compile(r"([0-9]{5}|[1-9][0-9]{5,})_stats\.json")
 
 
 def split_folder(root: Place, split: str = "train") -> Place:
@@ -101,6 +101,19 @@ def index_path(root: Place) -> Place:
     return meta_folder(root) / "index.parquet"
 
 
+def digested_files(root: Place) -> dict[str, Place]:
+    """By name below `_meta` the files that say what a finished dataset is, there or not: all but logs."""
+    listings = source_folder(root).iterdir() if source_folder(root).is_dir() else ()
+    names = [f"source/{path.name}" for path in sorted(listings) if not path.name.startswith(".")]
+    names = ["config.yaml", "manifest.json", *names, "shards.json", "index.parquet"]
+    return {name: meta_folder(root) / name for name in names}
+
+
+def digests_path(root: Place) -> Place:
+    """SHA-256 of the `digested_files`, by name."""
+    return meta_folder(root) / "digests.json"
+
+
 def card_path(root: Place) -> Place:
     """The dataset card."""
     return root / "README.md"
@@ -113,4 +126,6 @@ def report_path(root: Place) -> Place:
 
 def is_finished(root: Place) -> bool:
     """Whether all is there that follows from the shards."""
-    return all(place(root).is_file() for place in (shards_path, index_path, card_path, report_path))
+    return all(
+        place(root).is_file() for place in (shards_path, index_path, digests_path, card_path, report_path)
+    )

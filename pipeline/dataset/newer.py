@@ -46,6 +46,8 @@ def retry_shards(root: Place) -> list[ShardFiles]:
         OSError, ValueError, pyarrow.ArrowException: a part's listing cannot be read.
     """
     parts = [part for part in map(read_part, part_files(root)) if part.kind == RETRY]
+    if not parts:
+        return []
     return [shard for shard in all_shards(root) if any(shard.number in part.numbers for part in parts)]
 
 

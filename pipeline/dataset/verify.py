@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipeline.dataset.layout import all_shards, index_path, source_folder, split_folders
 from pipeline.dataset.parts import Part, part_files, read_part
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
+from pipeline.dataset.verify_digests import check_digests, check_listing
 from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, read_index
 from pipeline.dataset.verify_newer import Listed, check_replacing, listed_rows
 from pipeline.dataset.verify_shard import check_shard
@@ -43,9 +44,11 @@ def verify(
         UserError: if the folder is no dataset.
     """
     shards = all_shards(root)
-    parts, problems = _read_parts(root)
-    groups, unreadable = read_index(root)
-    problems += [*_check_listed(parts, shards), *unreadable]
+    damaged, problems = check_digests(root)
+    # What is not what was written is not worth a decoder's trust.
+    parts, unlisted = _read_parts(root, damaged)
+    groups, unreadable = (None, []) if "index.parquet" in damaged else read_index(root)
+    problems += [*unlisted, *_check_listed(parts, shards), *unreadable, *check_listing(parts or [])]
     counts, listings, extras = Counts(), [], {}
     replaced, wrong = check_replacing(shards, parts or [])
     problems += wrong
@@ -53,7 +56,7 @@ def verify(
         None if groups is None else Indexed(index_path(root), groups.get(f.number, -1), replaced[f.number])
         for f in shards
     ]
-    jobs = _jobs(zip(shards, indexed, strict=True), parts, deep)
+    jobs = _jobs(zip(shards, indexed, strict=True), parts, deep, problems)
     for done, report in enumerate(_reports(jobs, workers or os.cpu_count() or 1), 1):
         problems += report.problems
         counts += report.counts
@@ -67,13 +70,20 @@ def verify(
 
 
 def _jobs(
-    shards: Iterable[tuple[ShardFiles, Indexed | None]], parts: list[Part] | None, deep: bool
+    shards: Iterable[tuple[ShardFiles, Indexed | None]],
+    parts: list[Part] | None,
+    deep: bool,
+    problems: list[Problem],
 ) -> Iterator[_Job]:
     for files, indexed in shards:
         keys = None
-        if parts is not None:
-            part = next((part for part in parts if files.number in part.numbers), None)
-            keys = [] if part is None else listed_rows(part, files.number)
+        try:
+            if parts is not None:
+                part = next((part for part in parts if files.number in part.numbers), None)
+                keys = [] if part is None else listed_rows(part, files.number)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            what = f"what _meta/source lists for it is unreadable: {error}"
+            problems.append(Problem(f"{files.folder.name}/{files.stem}", what))
         yield files, keys, deep, indexed
 
 
@@ -92,7 +102,9 @@ def _reports(jobs: Iterable[_Job], workers: int) -> Iterator[ShardReport]:
             yield waiting.popleft().result()
 
 
-def _read_parts(root: Place) -> tuple[list[Part] | None, list[Problem]]:
+def _read_parts(root: Place, damaged: set[str]) -> tuple[list[Part] | None, list[Problem]]:
+    if any(name.startswith("source/") for name in damaged):
+        return None, []
     parts, problems, place = [], [], below(source_folder(root), root)
     for path in part_files(root):
         try:
@@ -131,10 +143,13 @@ def _check_listed(parts: list[Part] | None, shards: list[ShardFiles]) -> Iterato
 def _check_foreign(root: Place, shards: list[ShardFiles]) -> Iterator[Problem]:
     ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
     folders = split_folders(root)
+    holding = {files.folder for files in shards} or {*folders}
     begun = {path for folder in folders if isinstance(folder, RemotePath) for path in unfinished(folder)}
     found = [path for folder in (root / "data", *folders) for path in folder.iterdir()]
     for path in sorted(found):
-        if path not in ours and path not in folders:
+        if path.is_symlink():
+            yield Problem("", f"{below(path, root)} is a link, not the dataset's own")
+        if path not in ours and path not in holding:
             leftover = path in begun or (path.name.startswith(".") and ".tmp-" in path.name)
             what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
             yield Problem("", f"{below(path, root)} {what}")

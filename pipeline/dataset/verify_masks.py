@@ -11,6 +11,7 @@ from pipeline.dataset.run_lengths import decode_run_lengths
 
 Entity = dict[str, Any]
 Finding = tuple[str, int, str]
+_ROUNDING = 1e-5
 
 
 def check_entities(row: dict[str, Any]) -> Iterator[Finding]:
@@ -27,9 +28,11 @@ def check_entities(row: dict[str, Any]) -> Iterator[Finding]:
         checks = (_check_mask, _check_box, _check_container)
         for what in (what for check in checks for what in check(entity, row)):
             yield "json", 0, f"entity {entity['id']}: {what}"
-    for phrase in [*entities, *(row["nouns"] or [])]:
-        if not _is_quoted(phrase["text"], phrase["span"], row["caption"] or ""):
-            yield "json", 0, f"{phrase['text']!r} is not what the caption says at {phrase['span']}"
+    nouns = row["nouns"] or []
+    quotes = [(phrase["text"], phrase["span"]) for phrase in [*entities, *nouns]]
+    for text, span in quotes + [(noun["head"], noun["head_span"]) for noun in nouns]:
+        if not _is_quoted(text, span, row["caption"] or ""):
+            yield "json", 0, f"{text!r} is not what the caption says at {span}"
 
 
 def check_label_map(row: dict[str, Any], image: Image.Image) -> Iterator[str]:
@@ -73,6 +76,10 @@ def _check_box(entity: Entity, row: dict[str, Any]) -> Iterator[str]:
     box = entity["box"] or []
     if len(box) != 4 or not (0 <= box[0] < box[2] <= row["width"] and 0 <= box[1] < box[3] <= row["height"]):
         yield f"the box {box} is not one inside {row['width']} x {row['height']} pixels"
+        return
+    share = min((entity["area"] or 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1.0), 1.0)
+    if entity["fill"] is not None and abs(entity["fill"] - share) > _ROUNDING:
+        yield f"fill is {entity['fill']:.4g}, the mask has {share:.4g} of its box's area"
 
 
 def _check_container(entity: Entity, row: dict[str, Any]) -> Iterator[str]:

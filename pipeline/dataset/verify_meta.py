@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a dataset says about itself, beside its shards: what made it, and the rows of all shards together."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from pipeline.config import fingerprint
 from pipeline.dataset.layout import index_path, meta_folder, shards_path
 from pipeline.dataset.problem import Problem
 from stages.shard.files import ShardFiles, place_of
@@ -25,7 +25,10 @@ def check_manifest(root: Place) -> Iterator[Problem]:
         return
     try:
         identity = manifest["identity"]
-        if manifest["fingerprint"] != fingerprint(identity):
+        if (
+            manifest["fingerprint"]
+            != hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        ):
             yield Problem("", "_meta/manifest.json does not have the fingerprint that it states")
         elif other is None and _without_resources(config) != identity["config"]:
             yield Problem("", "_meta/config.yaml is not the configuration of the manifest")

@@ -115,6 +115,10 @@ class RemotePath:
         """Whether there is anything below."""
         return self._info().type == fs.FileType.Directory
 
+    def is_symlink(self) -> bool:
+        """A store has no links."""
+        return False
+
     def stat(self) -> SimpleNamespace:
         """`st_size`, in bytes."""
         info = self._info()

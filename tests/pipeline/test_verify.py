@@ -179,18 +179,27 @@ def test_rows_that_are_not_the_listings(dataset: Path) -> None:
     tables = [shard_table(number, rows=7) for number in range(3)]
     tables[1] = tables[1].slice(0, 5)
     write_source(dataset, tables)
+    finish_dataset(dataset)
     problems = check(dataset).problems
     assert [problem.shard for problem in problems] == ["train/00001"]
     assert "from row 5 on" in problems[0].what
 
 
-@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source/00000.parquet"])
+@pytest.mark.parametrize("path", ["_meta/shards.json", "_meta/source/00000.parquet", "_meta/index.parquet"])
 def test_unreadable_listings(dataset: Path, path: str) -> None:
+    (dataset / "_meta" / "digests.json").unlink()
     (dataset / path).write_bytes((dataset / path).read_bytes()[:-20])
     assert about(check(dataset), path, "unreadable")
 
 
-META = ("manifest.json", "config.yaml", "source/00000.parquet", "shards.json", "index.parquet")
+META = (
+    "manifest.json",
+    "config.yaml",
+    "source/00000.parquet",
+    "shards.json",
+    "index.parquet",
+    "digests.json",
+)
 
 
 @pytest.mark.parametrize("name", META)
@@ -219,8 +228,10 @@ def test_an_index_of_other_rows(dataset: Path) -> None:
     captions = pa.array(["a lie"] * table.num_rows)
     table = table.set_column(table.column_names.index("caption"), table.schema.field("caption"), captions)
     pq.write_table(table, path, row_group_size=7)
+    finish_dataset(dataset)
     assert len(about(check(dataset), "index.parquet", "are not those of")) == 3
     pq.write_table(table.slice(0, 7), path)
+    finish_dataset(dataset)
     found = about(check(dataset), "its rows are not in index.parquet")
     assert [problem.shard for problem in found] == ["train/00001", "train/00002"]
 
@@ -315,6 +326,8 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "score below the next": (entity(det_score=0.01), "det_score"),
     "container": (entity(contained_in=1), "contained_in"),
     "span": (entity(span=[1, 4]), "the caption"),
+    "head of a noun": (lambda row: row["nouns"][0].update(head_span=[0, 1]), "the caption"),
+    "fill": (entity(fill=0.5), "fill is"),
     "span outside": (entity(span=[1, 400]), "the caption"),
     "digest": (column(sha256="0" * 64), "not the source's"),
     "ok with a reason": (column(stage="detect", reason="no_box"), "an ok row"),
@@ -365,3 +378,49 @@ def test_what_is_no_dataset_is_one_line(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="subjectforge build"):
         check(tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["data/train/00001.tar", "data/train/00001_stats.json", "_meta/index.parquet"]
+)
+def test_a_link_is_not_the_datasets_own(dataset: Path, tmp_path: Path, name: str) -> None:
+    (dataset / name).rename(tmp_path / "elsewhere")
+    (dataset / name).symlink_to(tmp_path / "elsewhere")
+    problems = check(dataset).problems
+    assert len(problems) == 1
+    assert about(check(dataset), name, "link")
+
+
+def test_a_split_without_a_shard_is_foreign(dataset: Path) -> None:
+    (dataset / "data" / "val").mkdir()
+    assert [problem.what.split()[0] for problem in check(dataset).problems] == ["data/val"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "folder"])
+def test_foreign_file_among_what_is_known_of_the_build(dataset: Path, name: str) -> None:
+    path = dataset / "_meta" / name
+    path.mkdir() if name == "folder" else path.touch()
+    assert [problem.what.split()[0] for problem in check(dataset).problems] == [f"_meta/{name}"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", META)
+def test_any_bit_of_what_is_known_of_the_build_counts(dataset: Path, name: str, seed: int) -> None:
+    path, rng = dataset / "_meta" / name, np.random.default_rng(seed)
+    flip(path, int(rng.integers(path.stat().st_size)), int(rng.integers(8)))
+    assert about(check(dataset), f"_meta/{name}")
+
+
+@pytest.mark.parametrize("name", ["000001_stats.json", "\u0660\u0660\u0660\u0660\u0661_stats.json"])
+def test_no_other_name_stands_for_a_shards_stats(dataset: Path, name: str) -> None:
+    folder = dataset / "data" / "train"
+    (folder / "00001_stats.json").rename(folder / name)
+    found = check(dataset)
+    assert about(found, "train/00001", "not there")
+    assert about(found, name, "belongs to no committed shard")
+
+
+def test_stats_that_only_python_takes_for_the_same(dataset: Path) -> None:
+    path = dataset / "data/train/00001_stats.json"
+    path.write_text(path.read_text().replace('"failed_to_resize": 0', '"failed_to_resize": false'))
+    assert about(check(dataset), "train/00001", "failed_to_resize is False")

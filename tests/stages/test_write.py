@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import math
+import pickle
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from PIL import Image
 from stages.columns import BACKOFF, OFFSETS, SAMPLE, SECONDS
 from stages.shard.label_map import encode_png, label_map
 from stages.shard.record import json_value
-from stages.write import RECEIPT, Write
+from stages.write import RECEIPT, Write, WriteError
 from tests.shards import shard_table
 
 EXTENSIONS = ["jpg", "json", "png", "txt"]
@@ -257,3 +258,20 @@ def test_floats_survive_json_to_the_last_bit(value: float) -> None:
     text = json.dumps(json_value(value, pa.float32()))
     assert np.float32(json.loads(text)).tobytes() == np.float32(value).tobytes()
     assert len(text) <= 24
+
+
+def test_a_place_that_takes_no_files_is_one_line(table: pa.Table, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    with pytest.raises(WriteError) as caught:
+        write(tmp_path, table)
+    line = str(pickle.loads(pickle.dumps(caught.value)))  # noqa: S301
+    assert line.startswith(f"cannot write shard 00003 to {tmp_path}/data/train: ")
+    assert "\n" not in line
+    assert "run the same command again" in line
+
+
+def test_a_shard_outlives_its_timing(table: pa.Table, tmp_path: Path) -> None:
+    (tmp_path / "_meta").mkdir()
+    (tmp_path / "_meta" / "timings").write_text("in the way")
+    assert write(tmp_path, table)["written"]
+    assert (tmp_path / "data" / "train" / "00003_stats.json").exists()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of `_meta` against the digests of a finished build, and the listing's own order."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from pipeline.dataset.layout import digested_files, digests_path, meta_folder, source_folder
+from pipeline.dataset.parts import RETRY, Part
+from pipeline.dataset.problem import Problem
+from stages.shard.place import Place, below
+
+_REBUILT = ("shards.json", "index.parquet")
+_NEEDED = ("config.yaml", "manifest.json", *_REBUILT)
+_LOGS = ("timings", "events", "events.jsonl", "inflight", "intents", "lease.json")
+"""What runs leave beside what they make; not looked at."""
+
+
+def check_digests(root: Place) -> tuple[set[str], list[Problem]]:
+    """Which files of `_meta` are not what the build wrote, and all that is wrong with it.
+
+    A file that is missing is left to whoever needs it.
+    """
+    files, problems = digested_files(root), [*_check_foreign(meta_folder(root))]
+    try:
+        stated = _read_digests(digests_path(root))
+    except FileNotFoundError:
+        return set(), [
+            *problems,
+            Problem("", "_meta/digests.json is missing; the same build again writes it"),
+        ]
+    except (OSError, ValueError) as error:
+        return set(), [*problems, Problem("", f"_meta/digests.json is unreadable: {error}")]
+    found = {name: _digest(path) for name, path in files.items()}
+    for name in sorted({*stated, *files}):
+        if what := _difference(name, found.get(name), stated.get(name)):
+            problems.append(Problem("", f"_meta/{name} {what}"))
+    return {name for name in stated if found.get(name) not in (None, stated[name])}, problems
+
+
+def _difference(name: str, found: str | None, stated: str | None) -> str | None:
+    if stated is None:
+        return "is not in _meta/digests.json; the same build again adds it"
+    if found is None:
+        return None if name in _NEEDED else "is missing, though _meta/digests.json lists it"
+    cure = "delete it and run the build again" if name in _REBUILT else "restore it"
+    return None if found == stated else f"has the sha256 {found}, _meta/digests.json says {stated}; {cure}"
+
+
+def _read_digests(path: Place) -> dict[str, str]:
+    text = path.read_text(encoding="utf-8")
+    stated = json.loads(text)
+    if not isinstance(stated, dict) or json.dumps(stated, indent=1) + "\n" != text:
+        raise ValueError("it is not in the form in which digests are written")
+    return stated
+
+
+def _digest(path: Place) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_foreign(meta: Place) -> Iterator[Problem]:
+    root = meta.parent
+    ours = {*digested_files(root).values(), digests_path(root), source_folder(root)}
+    ours |= {meta / name for name in _LOGS}
+    folders = [folder for folder in (meta, source_folder(root)) if folder.is_dir()]
+    for path in sorted(path for folder in folders for path in folder.iterdir()):
+        if path not in ours:
+            yield Problem("", f"{below(path, root)} is nothing that a build writes")
+        elif path.is_symlink():
+            yield Problem("", f"{below(path, root)} is a link, not the dataset's own")
+
+
+def check_listing(parts: Sequence[Part]) -> Iterator[Problem]:
+    """Whether each listing of a source has every item once: its keys must be in rising order."""
+    for part in parts:
+        last, place = "", f"_meta/source/{part.listing.name}"
+        try:
+            for shard in part.numbers if part.kind != RETRY else ():
+                for key in part.keys(shard):
+                    if key <= last and last:
+                        yield Problem("", f"{place} lists {key!r} after {last!r}: twice, or in another order")
+                    last = key
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            yield Problem("", f"{place} is unreadable: {error}")
