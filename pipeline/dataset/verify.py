@@ -13,17 +13,16 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pyarrow as pa
 
-from pipeline.dataset.layout import all_shards, index_path, source_folder, split_folders
+from pipeline.dataset.layout import all_shards, index_path, source_folder
 from pipeline.dataset.parts import Part, part_files, read_part
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
 from pipeline.dataset.verify_digests import check_digests, check_listing
+from pipeline.dataset.verify_foreign import check_foreign
 from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, read_index
 from pipeline.dataset.verify_newer import Listed, check_replacing, listed_rows
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, below
-from stages.shard.remote_path import RemotePath
-from stages.shard.store_commit import unfinished
 
 Progress = Callable[[int, int], None]
 _Job = tuple[ShardFiles, list[Listed] | None, bool, Indexed | None]
@@ -64,7 +63,7 @@ def verify(
         extras |= {} if report.extra is None else {report.shard: report.extra}
         if progress is not None:
             progress(done, len(shards))
-    problems += [*_check_alike(extras), *_check_foreign(root, shards)]
+    problems += [*_check_alike(extras), *check_foreign(root, shards)]
     problems += [*check_manifest(root), *check_list(root, listings)]
     return Verification(tuple(problems), counts)
 
@@ -138,18 +137,3 @@ def _check_listed(parts: list[Part] | None, shards: list[ShardFiles]) -> Iterato
     split = shards[0].folder.name if shards else "train"
     for number in sorted(listed - {files.number for files in shards}):
         yield Problem(f"{split}/{number:05d}", "the shard is not there: not built yet, or lost")
-
-
-def _check_foreign(root: Place, shards: list[ShardFiles]) -> Iterator[Problem]:
-    ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
-    folders = split_folders(root)
-    holding = {files.folder for files in shards} or {*folders}
-    begun = {path for folder in folders if isinstance(folder, RemotePath) for path in unfinished(folder)}
-    found = [path for folder in (root / "data", *folders) for path in folder.iterdir()]
-    for path in sorted(found):
-        if path.is_symlink():
-            yield Problem("", f"{below(path, root)} is a link, not the dataset's own")
-        if path not in ours and path not in holding:
-            leftover = path in begun or (path.name.startswith(".") and ".tmp-" in path.name)
-            what = "is a file that a writer did not finish" if leftover else "belongs to no committed shard"
-            yield Problem("", f"{below(path, root)} {what}")

@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from io import BufferedRandom
@@ -77,12 +77,6 @@ def remove_leftovers(folder: RemotePath) -> None:
             for name in sorted(_named(intent) & names):
                 (folder / name).unlink(missing_ok=True)
         intent.unlink(missing_ok=True)
-
-
-def unfinished(folder: RemotePath) -> Iterator[RemotePath]:
-    """The objects of a split's folder that an intent names."""
-    for intent in _intents(folder).iterdir():
-        yield from (folder / name for name in sorted(_named(intent)))
 
 
 def intent_of(record: RemotePath) -> RemotePath:

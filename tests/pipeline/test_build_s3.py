@@ -73,7 +73,7 @@ def test_a_build_that_stopped_goes_on_to_the_same_bytes(scenes, built, bucket):
     (train / "00003.parquet").unlink()
     shards = ["--set", "shard_size=10", "--input", scenes / "images"]
     planned = subjectforge("plan", MINIATURE, "--output", stored, *shards)
-    assert "4 shards of 10: 3 done, 1 to do" in planned.stdout
+    assert "40 images in 4 shards: 1 done, 3 to do" in planned.stdout
     run = build_into(stored, scenes / "images")
     assert "1 done, 3 to do" in run.stdout
     assert "2 damaged shards to be built anew" in run.stdout
