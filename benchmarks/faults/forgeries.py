@@ -20,7 +20,6 @@ from benchmarks.faults.lies import LIES, OF_THE_SHARD, Lie, cut_picture, source_
 from pipeline.dataset.finish import finish_dataset
 from stages.shard.stats import stats_text
 
-
 _CUT = "a re-encoded picture cut off"
 
 
