@@ -43,8 +43,8 @@ class Forged:
         return self.sample["entities"][0]
 
 
-def taken_apart(shard: ShardFiles, rng: Random, reencoded: bool) -> Forged:
-    """A shard with one of its samples, if wanted one whose picture was encoded anew."""
+def taken_apart(shard: ShardFiles, rng: Random, reencoded: bool | None) -> Forged:
+    """A shard with one of its samples: with a picture that was encoded anew, one that was kept, or any."""
     rows, content = pq.read_table(shard.parquet).to_pylist(), shard.tar.read_bytes()
     members = {
         row["key"]: {e: content[row[f"{e}_offset"] :][: row[f"{e}_size"]] for e in MEMBERS}
@@ -52,7 +52,7 @@ def taken_apart(shard: ShardFiles, rng: Random, reencoded: bool) -> Forged:
         if row["status"] == "ok"
     }
     fit = [row for row in rows if row["status"] == "ok" and row["entities"]]
-    return Forged(rows, members, rng.choice([row for row in fit if row["reencoded"] or not reencoded]))
+    return Forged(rows, members, rng.choice([row for row in fit if reencoded in (None, row["reencoded"])]))
 
 
 def put_together(shard: ShardFiles, forged: Forged) -> None:
