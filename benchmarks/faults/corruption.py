@@ -96,7 +96,7 @@ def clean_dataset(folder: Path) -> Path:
     request = Request(load_config(MINIATURE, ["shard_size=7"]), str(images), folder / "dataset")
     with redirect_stdout(sys.stderr):
         build_dataset(request, RunOptions(Executor.local))
-    return request.root
+    return folder / "dataset"
 
 
 def _chosen(count: int, seed: int) -> list[Damage]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import committed_shards
 from stages.shard.files import ShardFiles
+from stages.shard.place import Place
 
 Named = list[tuple[str, ...]]
 """What a check must say: for each entry one problem that holds all of its words."""
@@ -52,12 +53,18 @@ def name_of(shard: ShardFiles) -> str:
     return f"{shard.folder.name}/{shard.stem}"
 
 
-def overwrite(path: Path, content: bytes) -> None:
+def overwrite(path: Place, content: bytes) -> None:
     """A new file in place of an old one."""
     path.unlink()
-    path.write_bytes(content)
+    local(path).write_bytes(content)
 
 
 def file_of(shard: ShardFiles, kind: str) -> Path:
     """`tar`, `parquet` or `stats`."""
-    return {"tar": shard.tar, "parquet": shard.parquet, "stats": shard.stats}[kind]
+    return local({"tar": shard.tar, "parquet": shard.parquet, "stats": shard.stats}[kind])
+
+
+def local(path: Place) -> Path:
+    """The same path; here all datasets are on this machine."""
+    assert isinstance(path, Path)
+    return path

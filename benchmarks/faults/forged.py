@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.faults.damage import MEMBERS
+from benchmarks.faults.damage import MEMBERS, local
 from stages.shard.files import ShardFiles
 from stages.shard.record import record_of
 from stages.shard.stats import shard_stats, stats_text
@@ -60,7 +60,7 @@ def put_together(shard: ShardFiles, forged: Forged) -> None:
     schema, places = pq.read_schema(shard.parquet), {row["key"]: row for row in forged.rows}
     for path in (shard.tar, shard.parquet, shard.stats):
         path.unlink()
-    with shard.tar.open("x+b") as tar, shard.parquet.open("x+b") as parquet:
+    with local(shard.tar).open("x+b") as tar, local(shard.parquet).open("x+b") as parquet:
         stream = TarStream(tar)
         for key, members in forged.members.items():
             for extension, content in members.items():
@@ -72,4 +72,6 @@ def put_together(shard: ShardFiles, forged: Forged) -> None:
         pq.write_table(table, parquet, compression="zstd", row_group_size=max(len(forged.rows), 1))
         tar.flush()
         parquet.flush()
-        shard.stats.write_text(stats_text(shard_stats(shard.number, table, {"tar": tar, "parquet": parquet})))
+        local(shard.stats).write_text(
+            stats_text(shard_stats(shard.number, table, {"tar": tar, "parquet": parquet}))
+        )

@@ -33,6 +33,7 @@ _HANGS = 240.0
 class Result:
     """What the sweep did and found."""
 
+    what: str = "builds without models"
     kills: Counter[str] = field(default_factory=Counter)
     builds: int = 0
     """Datasets that were finished under fire."""
@@ -43,17 +44,17 @@ class Result:
     seconds: float = 0.0
 
     def line(self) -> str:
-        """For people."""
+        """The row of a table."""
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kills.items()))
-        return (
-            f"{self.kills.total()} kills ({kinds}) over {self.builds} builds: {self.different} different, "
-            f"{self.hung} hung, {len(self.unclear)} unclear ends, {self.seconds:.0f} s"
-        )
+        told = f"{self.kills.total()} kills ({kinds}) over {self.builds} builds: {self.different} differences"
+        ends = f"{self.hung} hung, {len(self.unclear)} without a clear line ({self.seconds:.0f} s)"
+        return f"| random kills, {self.what} | {told}, {ends} |"
 
 
 def run(kills: int = 200, seed: int = 20261121, miniature: bool = False) -> Result:
     """Kill until there have been as many kills; every build is begun again until it is done, and compared."""
-    started, result, rng = time.monotonic(), Result(), random.Random(seed)
+    started, rng = time.monotonic(), random.Random(seed)
+    result = Result("builds with the shipped models" if miniature else "builds without models")
     with TemporaryDirectory() as folder:
         command, calm = _prepared(Path(folder), miniature)
         span = _seconds_of(command, Path(folder, "first"))
@@ -65,8 +66,8 @@ def run(kills: int = 200, seed: int = 20261121, miniature: bool = False) -> Resu
                 pass
             result.builds += 1
             result.different += data_digests(output) != calm
-            print(result.line(), flush=True)
-    result.seconds = time.monotonic() - started
+            result.seconds = time.monotonic() - started
+            print(result.line(), file=sys.stderr, flush=True)
     return result
 
 

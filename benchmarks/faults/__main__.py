@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that a dataset has to survive, one row each: the table in the README.
+
+COMMAND  python -m benchmarks.faults [--quick] [--only kills nodes ...] [--log FILE]
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.faults import corruption, disk, drivers, fuzz, kills, malformed, nodes, points
+
+_SEED = 20261121
+
+
+def tests(quick: bool) -> dict[str, Callable[[], str]]:
+    """By name, what runs a test and returns its row."""
+    few = 10 if quick else 1
+    return {
+        "kills": lambda: kills.run(200 // few, _SEED).line(),
+        "miniature_kills": lambda: kills.run(40 // few, _SEED + 1, miniature=True).line(),
+        "points": lambda: points.run().line(),
+        "nodes": lambda: nodes.run(1 if quick else 5, _SEED).line(),
+        "malformed": lambda: malformed.run(2000 // few).line(),
+        "fuzz": lambda: fuzz.run(20_000 // few, 1).line(),
+        "corruption": lambda: _in_a_folder(lambda folder: corruption.run(folder, 240 // few).line()),
+        "disk": lambda: _in_a_folder(lambda folder: disk.run(folder, miniature=not quick).line()),
+        "drivers": lambda: drivers.run(10 // few).line(),
+    }
+
+
+def _in_a_folder(run: Callable[[Path], str]) -> str:
+    with TemporaryDirectory() as folder:
+        return run(Path(folder))
+
+
+def main() -> None:
+    """Print the table, a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    parser.add_argument("--only", nargs="+", choices=[*tests(True)], help="some of the tests")
+    parser.add_argument("--log", type=Path, help="a file that gets the table as well")
+    arguments = parser.parse_args()
+    chosen = {
+        name: run for name, run in tests(arguments.quick).items() if name in (arguments.only or tests(True))
+    }
+    _tell(_head(), arguments.log)
+    for run in chosen.values():
+        _tell(run(), arguments.log)
+
+
+def _head() -> str:
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+    day = datetime.now(UTC).date().isoformat()
+    where = f"Python {platform.python_version()}, {platform.machine()}"
+    return f"{day}, seed {_SEED}, commit {commit or 'unknown'}, {where}\n\n| test | measured |\n|---|---|"
+
+
+def _tell(text: str, log: Path | None) -> None:
+    print(text, flush=True)
+    if log is not None:
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
