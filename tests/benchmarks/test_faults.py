@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Short versions of the sweeps that take real processes and nodes away."""
+
+from benchmarks.faults import drivers, kills, nodes
+
+
+def test_builds_that_are_killed_and_begun_again_give_the_same_bytes():
+    result = kills.run(kills=4, seed=5)
+    assert result.kills.total() >= 4
+    assert result.builds >= 1
+    assert (result.different, result.hung, result.unclear) == (0, 0, [])
+
+
+def test_a_build_survives_the_loss_of_a_node():
+    result = nodes.run(losses=1, seed=7)
+    assert (result.losses, result.identical) == (1, 1)
+
+
+def test_a_second_driver_is_refused_and_a_later_one_takes_over():
+    result = drivers.run(rounds=1)
+    assert (result.refused, result.taken) == (1, 1)
