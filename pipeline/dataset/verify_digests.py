@@ -2,8 +2,10 @@
 """The files of `_meta` against the digests of a finished build, and the listing's own order."""
 
 import hashlib
+import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -77,14 +79,27 @@ def _check_foreign(meta: Place) -> Iterator[Problem]:
 
 
 def check_listing(parts: Sequence[Part]) -> Iterator[Problem]:
-    """Whether each listing of a source has every item once: its keys must be in rising order."""
-    for part in parts:
-        last, place = "", f"_meta/source/{part.listing.name}"
+    """Whether the listings of the source have every item once: in each the keys rise, and none is in two."""
+    readable, listed = [], [part for part in parts if part.kind != RETRY]
+    for part in listed:
+        place = f"_meta/source/{part.listing.name}"
         try:
-            for shard in part.numbers if part.kind != RETRY else ():
-                for key in part.keys(shard):
-                    if key <= last and last:
-                        yield Problem("", f"{place} lists {key!r} after {last!r}: twice, or in another order")
-                    last = key
+            yield from (
+                Problem("", f"{place} lists {what}, or in another order") for what in _twice(_keys(part))
+            )
+            readable.append(part)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             yield Problem("", f"{place} is unreadable: {error}")
+    if len(readable) == len(listed) > 1:
+        for what in _twice(heapq.merge(*map(_keys, listed))):
+            yield Problem("", f"the listings in _meta/source list {what}")
+
+
+def _keys(part: Part) -> Iterator[str]:
+    return (key for shard in part.numbers for key in part.keys(shard))
+
+
+def _twice(keys: Iterable[str]) -> Iterator[str]:
+    for before, key in pairwise(keys):
+        if key <= before:
+            yield f"{key!r} after {before!r}: twice"

@@ -5,8 +5,11 @@ import json
 import shutil
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from pipeline.dataset.finish import finish_dataset
+from pipeline.dataset.parts import read_parts, write_part
 from pipeline.errors import UserError
 from pipeline.retry import conditions
 from tests.pipeline.light import events_of, light_config, pictures, rows_of
@@ -78,6 +81,18 @@ def test_new_items_become_new_shards_and_old_ones_stay(dataset, source, config):
     for more in ((), ("--extend",)):
         assert "nothing to do" in build(source, dataset, *more, *LOCAL, config=config).stdout
     assert digests(dataset) == after
+
+
+def test_an_item_in_two_listings_is_found(dataset, source, config):
+    pictures(source / "a_later_folder", [30])
+    build(source, dataset, "--extend", *LOCAL, config=config)
+    parts = read_parts(dataset)
+    listing = pa.concat_tables([parts[0].rows(0).slice(0, 1), parts[1].rows(3)])
+    write_part(dataset, 3, listing, 4, parts[1].about)
+    finish_dataset(dataset)
+    run = subjectforge("verify", dataset)
+    assert run.returncode == 1
+    assert "'0000.jpg' after '0000.jpg': twice" in run.stdout
 
 
 @pytest.mark.parametrize("change", ["gone", "longer"])
