@@ -67,7 +67,9 @@ class Outcome:
         return f"{self.reason}: {done}; {counted(self.left, 'shard')} to do; the same command goes on"
 
 
-def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) -> Outcome:
+def execute(
+    job: Job, options: RunOptions, lease: Lease, report: bool = True, stopper: Stopper | None = None
+) -> Outcome:
     """Run the missing shards; once all are there, write what follows from them.
 
     Args:
@@ -75,6 +77,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) ->
         options: where, and when to end early.
         lease: held on the output folder.
         report: whether the report is written as well.
+        stopper: what listens for SIGTERM, if something does already.
 
     Raises:
         UserError: if the cluster is too small, weights cannot be loaded, a stage does not do what it has to,
@@ -83,7 +86,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, report: bool = True) ->
     started, log = time.monotonic(), RunLog(job, lease.token)
     with ExitStack() as stack:
         stack.enter_context(log)
-        stopper = stack.enter_context(Stopper(options.grace))
+        stopper = stopper or stack.enter_context(Stopper(options.grace))
         try:
             _receive(job, options, lease, log, stopper)
             stopper.gently = None

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `build` and `retry` do, from the request to the last line that they print."""
 
+from collections.abc import Callable
+
 from pipeline import build as steps
 from pipeline.build import RunOptions
 from pipeline.dataset.layout import is_finished
 from pipeline.job import Job
 from pipeline.lease import Lease
 from pipeline.retry import RetryRequest, begin_retry, checked
+from pipeline.stopping import Stopped, Stopper
 from pipeline.survey import Request, begin, survey
 from pipeline.wording import counted
 from stages.shard.place import Place
@@ -18,6 +21,10 @@ def build_dataset(request: Request, options: RunOptions) -> int:
     Raises:
         UserError: bad input, a folder that is another run's, or a run that cannot go on.
     """
+    return _until_stopped(options, lambda stopper: _build(request, options, stopper))
+
+
+def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
     root = request.root
     outlook = survey(request)
     if outlook.planned and not (job := outlook.job()).todo and is_finished(root):
@@ -29,7 +36,7 @@ def build_dataset(request: Request, options: RunOptions) -> int:
         if not job.todo:
             steps.finish(root, job.split)
             return _nothing(root, "; index, card and report restored")
-        return _carried_out(job, options, lease)
+        return _carried_out(job, options, lease, stopper)
 
 
 def retry_rows(request: RetryRequest, options: RunOptions) -> int:
@@ -38,6 +45,10 @@ def retry_rows(request: RetryRequest, options: RunOptions) -> int:
     Raises:
         UserError: no dataset, a condition that cannot be, or a run that cannot go on.
     """
+    return _until_stopped(options, lambda stopper: _retry(request, options, stopper))
+
+
+def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
     retry = checked(request)
     with Lease.take(request.root) as lease:
         job = begin_retry(retry)
@@ -46,7 +57,17 @@ def retry_rows(request: RetryRequest, options: RunOptions) -> int:
             print(f"nothing to do: no row of {request.root} has {shown}")
             return 0
         _announce(job)
-        return _carried_out(job, options, lease)
+        return _carried_out(job, options, lease, stopper)
+
+
+def _until_stopped(options: RunOptions, work: Callable[[Stopper], int]) -> int:
+    """The exit code of `work`, which SIGTERM may end at any moment."""
+    try:
+        with Stopper(options.grace) as stopper:
+            return work(stopper)
+    except Stopped as stopped:
+        print(f"{stopped}; the same command goes on")
+        return stopped.code
 
 
 def _announce(job: Job) -> None:
@@ -57,8 +78,8 @@ def _announce(job: Job) -> None:
         print(f"{counted(job.ignored, 'other file')} ignored")
 
 
-def _carried_out(job: Job, options: RunOptions, lease: Lease) -> int:
-    outcome = steps.execute(job, options, lease)
+def _carried_out(job: Job, options: RunOptions, lease: Lease, stopper: Stopper) -> int:
+    outcome = steps.execute(job, options, lease, stopper=stopper)
     print(outcome.line())
     if not outcome.reason:
         print("\n".join([*steps.summary(job.root), f"report       {(job.root / 'report.html').resolve()}"]))

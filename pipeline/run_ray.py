@@ -25,6 +25,7 @@ from pipeline.errors import UserError
 from pipeline.metrics import Metrics
 from pipeline.operators import Operator, StageError, check_capacity, check_devices, spare_line
 from pipeline.shard_reader import ShardReader
+from pipeline.stopping import BY_SIGTERM, Stopped
 from pipeline.yielding_worker import YieldingWorker
 from stages.attempts import Notes
 from stages.backend import check_weights
@@ -64,9 +65,12 @@ def run_ray(
     """
     if not shards:
         return
-    _connect(options)
-    # Ray has put a handler of its own there.
-    run.stopper.listen()
+    try:
+        _connect(options)
+        # Ray has put a handler of its own there, which exits.
+        run.stopper.listen()
+    except SystemExit:
+        raise Stopped(BY_SIGTERM, 0) from None
     import ray
     from ray.exceptions import RayError
 
