@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from subprocess import PIPE
 
 import pandas as pd
 import pytest
 
+from pipeline.dataset.parts import read_parts
 from pipeline.score_miniature import score_dataset
 from tests.pipeline.runs import MINIATURE, ROOT, build, digests, one_line, subjectforge
 
@@ -175,6 +177,7 @@ def test_inspect_shows_a_sample_and_draws_it(built, tmp_path):
 
 def test_the_manifest_says_what_made_it(built):
     manifest = json.loads((built / "_meta" / "manifest.json").read_text())
-    assert manifest["items"] == 40
+    assert [(part.kind, part.items, part.shards) for part in read_parts(built)] == [("build", 40, 4)]
+    assert Path(manifest["input"]).is_dir()
     assert manifest["identity"]["config"]["stages"]["detect"]["detector"]["name"] == "grounding_dino"
     assert all(manifest["identity"]["weights"].values())
