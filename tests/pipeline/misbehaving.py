@@ -59,9 +59,10 @@ class RunsOutOfMemory(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class TakesItsWorkerDown(Stage):
-    """The second shard kills its first workers, as a crash in native code would."""
+    """The second shard kills its first workers, as a crash in native code would; no row can be found out."""
 
     outputs: ClassVar[pa.Schema] = pa.schema([])
+    whole: ClassVar[bool] = True
     deaths: str = ""
     """A file that counts them."""
     most: int = 99
