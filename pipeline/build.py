@@ -27,7 +27,7 @@ from stages.shard.place import Place
 from stages.write import refused
 
 STALLED = 75
-"""Exit code of a run that was ended because nothing moved: "temporary failure, try again" (sysexits.h)."""
+"""Exit code of a run that could not go on: "temporary failure, try again" (sysexits.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,10 @@ def _receive(job: Job, options: RunOptions, lease: Lease, log: RunLog, stopper: 
         job.chain(lease.token),
         options.patience,
         tell=log.stalled,
-        end=lambda line: (log.stalled(line, last=True), stopper.end_now("nothing moved any more", STALLED)),
+        end=lambda line: (log.stalled(line, last=True), stopper.end_now("ended by the watchdog", STALLED)),
         free=context.free_resources,
         died=log.died,
+        gone=lambda: context.gone(),
     )
     stopper.gently = lease.stop_new_work
     with context, watchdog:

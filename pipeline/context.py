@@ -28,6 +28,8 @@ class RunContext:
     log: RunLog
     free: Callable[[], str] = str
     """What of the cluster nobody holds; the executor knows."""
+    gone: Callable[[], str] = str
+    """Why the run cannot go on, if what carries it has died; the executor knows."""
 
     def free_resources(self) -> str:
         """What of the cluster nobody holds, for people; empty if that is not known."""

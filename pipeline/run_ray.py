@@ -24,6 +24,7 @@ from pipeline.context import RunContext
 from pipeline.errors import UserError
 from pipeline.metrics import Metrics
 from pipeline.operators import Operator, StageError, check_capacity, check_devices, spare_line
+from pipeline.raylet import is_running, started_raylets
 from pipeline.shard_reader import ShardReader
 from pipeline.stopping import BY_SIGTERM, Stopped
 from pipeline.yielding_worker import YieldingWorker
@@ -78,6 +79,7 @@ def run_ray(
         there = ray.cluster_resources()
         run.log.metrics = Metrics(len(shards))
         run.free = _free
+        run.gone = partial(_dead_raylet, started_raylets())
         check_devices(chain)
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
         # Before any worker loads what it can.
@@ -169,6 +171,10 @@ def _nodes() -> list[dict[str, float]]:
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _dead_raylet(pids: Sequence[int]) -> str:
+    return "" if all(map(is_running, pids)) else "Ray's own process on this machine (raylet) has died"
 
 
 def _free() -> str:

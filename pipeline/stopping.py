@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Self
 
 BY_SIGTERM = "stopped by SIGTERM"
-_HARD_EXIT = 30.0
+_HARD_EXIT = 5.0
 """Seconds that cleaning up may take before the process ends all the same."""
 
 

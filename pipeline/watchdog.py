@@ -46,6 +46,7 @@ class Watchdog(Ticker):
         end: Callable[[str], object],
         free: Callable[[], str] = str,
         died: Callable[[str, str, int], object] = lambda shard, operator, deaths: None,
+        gone: Callable[[], str] = str,
     ) -> None:
         """Nothing is looked at before the block begins.
 
@@ -57,9 +58,11 @@ class Watchdog(Ticker):
             end: called once, with the same line, when patience is at its end.
             free: what of the cluster nobody holds, for the line.
             died: told the shard, the operator and the deaths so far, whenever a worker has died over a shard.
+            gone: why the run cannot go on, if that is so; it is then ended at once.
         """
         self._notes, self._chain, self._patience = notes, chain, patience
         self._tell, self._end, self._free, self._died = tell, end, free, died
+        self._gone = gone
         self._seen: object = None
         self._since = time.monotonic()
         self._next = patience.tell_after
@@ -78,6 +81,9 @@ class Watchdog(Ticker):
         if hands != self._seen:
             self._seen = hands
             self.moved()
+        if why := self._gone():
+            self._gone = str
+            self._end(why)
         quiet = time.monotonic() - self._since
         if self._patience.end_after and quiet >= self._patience.end_after:
             self._since = float("inf")

@@ -24,7 +24,13 @@ from benchmarks.faults.same import data_digests
 from benchmarks.quality import CONFIG
 from models.miniature.world import write_scenes
 
-TARGETS = ("driver", "driver", *("worker",) * 6, "raylet", "driver, SIGTERM")
+TARGETS = (
+    *("driver",) * 6,
+    *("worker",) * 20,
+    *("raylet",) * 2,
+    *("driver, SIGTERM",) * 3,
+    "agent of the raylet",
+)
 _HANGS = 240.0
 """Seconds after which a process that should have ended is taken for hanging."""
 
@@ -108,7 +114,8 @@ def _is_done(command: list[str], output: Path, span: float, rng: random.Random, 
         run.kill()
         said, _ = run.communicate()
     if run.returncode not in (0, -signal.SIGKILL) and not _is_clear(said):
-        result.unclear.append(said[-2000:])
+        result.unclear.append(f"exit code {run.returncode}: {said[-2000:]}")
+        print(result.unclear[-1], file=sys.stderr, flush=True)
     return run.returncode == 0 and "the same command goes on" not in said
 
 
@@ -124,14 +131,19 @@ def _shoot(run: subprocess.Popen[str], target: str, rng: random.Random, result: 
     if target.startswith("driver"):
         run.send_signal(signal.SIGTERM if "SIGTERM" in target else signal.SIGKILL)
     else:
-        wanted = "raylet" if target == "raylet" else "ray::"
-        victims = [process for process in _below(run.pid) if wanted in _name(process)]
+        victims = [process for process in _below(run.pid) if _kind(_name(process)) == target]
         if not victims:
             return False
         with suppress(psutil.Error):
             rng.choice(victims).kill()
     result.kills[target] += 1
     return target != "worker"
+
+
+def _kind(name: str) -> str:
+    if name == "raylet":
+        return name
+    return "agent of the raylet" if name.endswith("Agent") else "worker" if name.startswith("ray::") else ""
 
 
 def _below(pid: int) -> Iterator[psutil.Process]:
@@ -151,8 +163,8 @@ def _is_clear(said: str) -> bool:
     Nothing at all is what a process says that had not begun. Where its raylet dies, Ray may end the driver
     itself, after a message of its own.
     """
-    ours = any(line.startswith("subjectforge: ") for line in said.splitlines())
-    return not said or ((ours or "Raylet is terminated" in said) and "Traceback" not in said)
+    told = any(line.startswith("subjectforge: ") or "(raylet)" in line for line in said.splitlines())
+    return not said or (told and "Traceback" not in said)
 
 
 def main() -> None:
