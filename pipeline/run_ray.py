@@ -96,6 +96,8 @@ def run_ray(
             raise
         raise UserError(line) from error
     finally:
+        # From here on its processes end because they are told to.
+        run.gone = str
         ray.shutdown()
 
 

@@ -48,6 +48,7 @@ class Stopper:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._raised = True
         for timer in self._timers:
             timer.cancel()
         if threading.current_thread() is threading.main_thread():
@@ -60,6 +61,8 @@ class Stopper:
 
     def end_now(self, reason: str, code: int) -> None:
         """Raise `Stopped` in the main thread, from any thread."""
+        if self._raised:
+            return
         self._end, self._now = (reason, code), True
         # A real signal, because it also wakes a thread that waits for a lock.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
