@@ -34,7 +34,8 @@ def halve(rows):
 def table_of(numbers, statuses):
     names = [f"00000-{place:05d}" for place in range(len(numbers))]
     reasons = [None if status == "ok" else "earlier" for status in statuses]
-    columns = [names, names, names, statuses, reasons, reasons, [None] * len(numbers)]
+    nothing = [None] * len(numbers)
+    columns = [names, names, names, nothing, statuses, reasons, reasons, nothing]
     table = pa.Table.from_arrays(
         [pa.array(c, f.type) for c, f in zip(columns, LEDGER, strict=True)], schema=LEDGER
     )
