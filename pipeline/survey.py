@@ -2,7 +2,6 @@
 """From what a person asks for to a job: what is there, what may be done about it, what has to be planned."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +12,17 @@ import pyarrow as pa
 from pipeline.clear import clear_dataset, clear_listings
 from pipeline.config import BuildConfig, resolved
 from pipeline.dataset.layout import meta_folder
-from pipeline.dataset.parts import BUILD, EXTEND, RETRY, Part, known_parts, next_shard, part_files, write_part
+from pipeline.dataset.parts import (
+    BUILD,
+    EXTEND,
+    RETRY,
+    Part,
+    known_parts,
+    next_shard,
+    part_files,
+    restated,
+    write_part,
+)
 from pipeline.errors import UserError
 from pipeline.extension import new_items
 from pipeline.job import Job, job_of
@@ -22,7 +31,6 @@ from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.digest import source_digest
 from stages.shard.place import Place
 from stages.shard.uri import plain_name
-from stages.write import refused
 
 
 class Way(StrEnum):
@@ -104,10 +112,9 @@ def begin(outlook: Outlook) -> Job:
         clear_listings(request.root)
         about = {"created": _now(), "input": outlook.origin.location.name, "listed": _listed(outlook)}
         claim(request.root, outlook.identity, about, resolved(request.config))
-        parts = (_plan(outlook, BUILD, 0, lambda listing: listing),)
+        parts = (_planned(outlook),)
     elif outlook.grown:
-        first = next_shard(known_parts(request.root))
-        parts += (_plan(outlook, EXTEND, first, lambda listing: new_items(parts, listing, request.limit)),)
+        parts = _extended(outlook, parts)
     job = job_of(request.root, request.config, outlook.origin, parts)
     job.forget_damaged()
     return job
@@ -159,24 +166,33 @@ def _listed(outlook: Outlook) -> dict[str, Any]:
     return {"source": outlook.digest, "limit": outlook.request.limit}
 
 
-def _plan(outlook: Outlook, kind: str, first: int, choose: Callable[[pa.Table], pa.Table]) -> Part:
-    listing, limit = outlook.origin.listing(), outlook.request.limit
-    available = listing.num_rows
-    about = {
-        "kind": kind,
+def _planned(outlook: Outlook) -> Part:
+    """The first part: the whole source, up to the limit."""
+    request, listing = outlook.request, outlook.origin.listing()
+    about = {"kind": BUILD, **_about(outlook, listing)}
+    return write_part(request.root, 0, listing.slice(0, request.limit), request.config.shard_size, about)
+
+
+def _extended(outlook: Outlook, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts, and one more with what is new; if nothing is, the last one learns how the source is now."""
+    request, listing = outlook.request, outlook.origin.listing()
+    about, fresh = _about(outlook, listing), new_items(parts, listing, request.limit)
+    if not fresh.num_rows:
+        return *parts[:-1], restated(parts[-1], {**parts[-1].about, **about})
+    first = next_shard(known_parts(request.root))
+    return *parts, write_part(
+        request.root, first, fresh, request.config.shard_size, {"kind": EXTEND, **about}
+    )
+
+
+def _about(outlook: Outlook, listing: pa.Table) -> dict[str, Any]:
+    available, limit = listing.num_rows, outlook.request.limit
+    return {
         "source": outlook.digest,
         "limit": limit if limit is not None and limit < available else None,
         "available": available,
         "other_files": other_files(listing),
     }
-    chosen = choose(listing)
-    if kind == BUILD:
-        chosen = chosen.slice(0, limit)
-    root = outlook.request.root
-    try:
-        return write_part(root, first, chosen, outlook.request.config.shard_size, about)
-    except OSError as error:
-        raise UserError(refused("the source listing", root, error)) from error
 
 
 def _now() -> str:

@@ -114,6 +114,14 @@ def write_part(root: Place, first: int, listing: pa.Table, shard_size: int, abou
     return read_part(path)
 
 
+def restated(part: Part, about: Mapping[str, Any]) -> Part:
+    """The same part with something else said about it."""
+    metadata = {_ABOUT: json.dumps(about, sort_keys=True)}
+    rows = map(part.rows, part.numbers)
+    rewrite(part.listing, lambda stream: write_row_groups(rows, stream, LISTING.with_metadata(metadata)))
+    return read_part(part.listing)
+
+
 def next_shard(parts: Sequence[Part]) -> int:
     """The number of the first shard that no part holds."""
     return max((part.numbers.stop for part in parts), default=0)

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import tarfile
 
 import pandas as pd
 import pyarrow as pa
@@ -118,6 +119,21 @@ def test_a_larger_limit_is_an_extension(tmp_path, source, config):
     assert list(rows_of(dataset).source_key) == [f"{n:04d}.jpg" for n in range(6)]
     build(source, dataset, "--extend", *LOCAL, config=config)
     assert list(rows_of(dataset).source_key) == [f"{n:04d}.jpg" for n in range(10)]
+    assert_whole(dataset)
+
+
+def test_a_file_without_an_item_is_no_shard(tmp_path, config):
+    source, dataset = tmp_path / "tars", tmp_path / "out"
+    source.mkdir()
+    for name, files in (("a", sorted(pictures(tmp_path / "in", [20, 21]).iterdir())), ("b", [])):
+        build_before = name == "b"
+        with tarfile.open(source / f"{name}.tar", "w") as tar:
+            for file in files:
+                tar.add(file, file.name)
+        build(source, dataset, *(["--extend"] if build_before else []), *LOCAL, config=config)
+    assert len(list((dataset / "_meta" / "source").iterdir())) == 1
+    assert "nothing to do" in build(source, dataset, *LOCAL, config=config).stdout
+    assert len(rows_of(dataset)) == 2
     assert_whole(dataset)
 
 
