@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `build` and `retry` do, from the request to the last line that they print."""
 
+import os
 from collections.abc import Callable
 
 from pipeline import build as steps
 from pipeline.build import RunOptions
 from pipeline.dataset.layout import is_finished
+from pipeline.executor import Executor
 from pipeline.job import Job
 from pipeline.lease import Lease
-from pipeline.retry import RetryRequest, begin_retry, checked
+from pipeline.operators import check_capacity, operators
+from pipeline.retry import RetryRequest, begin_retry, checked, unfinished_retries
 from pipeline.stopping import Stopped, Stopper
 from pipeline.survey import Request, begin, survey
 from pipeline.wording import counted
@@ -30,6 +33,7 @@ def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
     if outlook.planned and not (job := outlook.job()).todo and is_finished(root):
         print(job.line())
         return _nothing(root)
+    _check_room(request, options)
     with Lease.take(root) as lease:
         job = begin(outlook)
         _announce(job)
@@ -60,6 +64,14 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
         return _carried_out(job, options, lease, stopper)
 
 
+def _check_room(request: Request, options: RunOptions) -> None:
+    """Refuse what this machine alone cannot run before anything is written or removed."""
+    alone = options.ray.address is None and not os.environ.get("RAY_ADDRESS")
+    if options.executor == Executor.ray and alone:
+        chain = operators(request.config.stages)
+        check_capacity(chain, options.ray.cpus or os.cpu_count() or 1, float("inf"), "this machine")
+
+
 def _until_stopped(options: RunOptions, work: Callable[[Stopper], int]) -> int:
     """The exit code of `work`, which SIGTERM may end at any moment."""
     try:
@@ -88,5 +100,7 @@ def _carried_out(job: Job, options: RunOptions, lease: Lease, stopper: Stopper) 
 
 def _nothing(root: Place, restored: str = "") -> int:
     print(f"nothing to do: {root} is complete{restored}")
+    for line in unfinished_retries(root):
+        print(line)
     print(f"report       {(root / 'report.html').resolve()}")
     return 0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removing a dataset, so that at no moment something is there that looks like one and is none."""
 
+import re
+
 from pipeline.dataset.layout import (
     card_path,
     digests_path,
@@ -14,6 +16,8 @@ from pipeline.dataset.layout import (
 from pipeline.errors import UserError
 from stages.shard.place import Place
 from stages.shard.remove import remove_below
+
+_OURS = re.compile(r"\d{5,}(\.tar|\.parquet|_stats\.json)|\.\d{5,}.*\.tmp-[0-9a-f]{12}")
 
 
 def clear_dataset(root: Place) -> None:
@@ -31,11 +35,19 @@ def clear_dataset(root: Place) -> None:
         for place in (report_path, card_path, digests_path, index_path, shards_path):
             place(root).unlink(missing_ok=True)
         meta = meta_folder(root)
-        for folder in (root / "data", meta / "intents", meta / "timings", meta / "events"):
+        for folder in split_folders(root):
+            _remove_shards(folder)
+        for folder in (meta / "intents", meta / "timings", meta / "events"):
             remove_below(folder)
         (meta / "events.jsonl").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot remove the old dataset in {root}: {error.strerror or error}") from error
+
+
+def _remove_shards(folder: Place) -> None:
+    """Remove shards' files and drafts of them; what else lies there is not ours."""
+    for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
+        path.unlink(missing_ok=True)
 
 
 def clear_listings(root: Place) -> None:

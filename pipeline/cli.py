@@ -45,7 +45,7 @@ def build(
     overrides: Set = None,
     limit: Limit = None,
     extend: Annotated[bool, typer.Option("--extend", help="Add what the input has got since")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove the dataset, begin anew")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove another build's dataset")] = False,
     executor: RunsOn = Executor.ray,
     address: Address = None,
     grace: Grace = 25.0,
@@ -124,7 +124,7 @@ def verify(
         print(problem)
     print(result.line())
     if any(problem.shard for problem in result.problems):
-        print("to mend a shard, delete its _stats.json and run the build again")
+        print("to mend a shard, delete its _stats.json and run the build again, or the retry that it is of")
     raise typer.Exit(1 if result.problems else 0)
 
 

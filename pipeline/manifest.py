@@ -14,6 +14,7 @@ import yaml
 from models.backends.protocols import MissingWeights
 from models.backends.weights import weights_digest
 from pipeline.config import BuildConfig, fingerprint, resolved
+from pipeline.dataset.parts import part_files
 from pipeline.errors import UserError
 from stages.backend import backends_of
 from stages.base import Stage
@@ -91,7 +92,10 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
     """
     path = root / "_meta" / "manifest.json"
     try:
-        if path.exists() and any((root / "data").glob("*/*_stats.json")):
+        begun = path.exists() and (len(part_files(root)) > 1 or any((root / "data").glob("*/*_stats.json")))
+        if overwrite and path.exists() and not isinstance(json.loads(path.read_bytes())["identity"], dict):
+            raise ValueError("no manifest of a dataset")
+        if begun:
             if not overwrite:
                 _refuse_if_changed(root, json.loads(path.read_bytes())["identity"], identity)
             return True

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making chosen rows of a dataset anew: a part of its own, whose rows take the place of the older ones."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import BuildConfig, fingerprint, load_config
-from pipeline.dataset.layout import committed_shards, meta_folder
+from pipeline.dataset.layout import checked_shards, committed_shards, meta_folder, split_folders
 from pipeline.dataset.newer import newest, replaced_rows
 from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard, write_part
 from pipeline.errors import UserError
@@ -19,6 +18,7 @@ from pipeline.job import Job, job_of, split_of
 from pipeline.manifest import identity_of
 from pipeline.sources import LISTING, Source
 from pipeline.survey import opened
+from pipeline.wording import counted
 from stages.columns import ERROR, OK
 from stages.shard.files import place_of
 from stages.shard.place import Place
@@ -68,15 +68,15 @@ def checked(request: RetryRequest) -> Retry:
         UserError: no dataset, a condition that cannot be, missing weights or input.
     """
     where = conditions(request.where)
-    meta = meta_folder(request.root)
-    config = load_config(meta / "config.yaml", request.overrides)
-    try:
-        source = request.source or json.loads((meta / "manifest.json").read_bytes())["input"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    if not (meta_folder(request.root) / "manifest.json").is_file():
+        raise UserError(f"{request.root} is no dataset: it has no _meta/manifest.json")
+    config = load_config(meta_folder(request.root) / "config.yaml", request.overrides)
+    inputs = {part.about.get("input") for part in known_parts(request.root) if part.kind != RETRY}
+    if request.source is None and (len(inputs) > 1 or None in inputs):
         raise UserError(
-            f"{meta / 'manifest.json'} does not name the input ({error!r}); give --input"
-        ) from error
-    origin = opened(config, source, request.root)
+            f"{request.root} was made from several inputs; give --input, and a --where that fits it"
+        )
+    origin = opened(config, request.source or str(inputs.pop()), request.root)
     mark = fingerprint({"where": where, "identity": identity_of(config)})
     return Retry(request.root, where, config, origin, mark)
 
@@ -91,8 +91,10 @@ def begin_retry(retry: Retry) -> Job | None:
     for part in (part for part in parts if part.kind == RETRY):
         job = job_of(retry.root, retry.config, retry.origin, [part])
         if job.todo and part.about.get("mark") != retry.mark:
-            shown = " ".join(f"--where {key}={value}" for key, value in part.about.get("where", {}).items())
-            raise UserError(f"{retry.root}: an earlier retry ({shown}) is not finished; run that again first")
+            shown = _shown(part)
+            raise UserError(
+                f"{retry.root}: an earlier retry ({shown}) is not finished; run that again first, as it was"
+            )
         if job.todo:
             job.forget_damaged()
             return job
@@ -106,6 +108,19 @@ def begin_retry(retry: Retry) -> Job | None:
     return job_of(retry.root, retry.config, retry.origin, [part])
 
 
+def unfinished_retries(root: Place) -> Iterator[str]:
+    """A line for each retry with shards that are missing or damaged, which no build makes anew."""
+    splits = [folder.name for folder in split_folders(root)]
+    done = {shard.number for split in splits for shard in checked_shards(root, split)[0]}
+    for part in known_parts(root):
+        if part.kind == RETRY and (left := len({*part.numbers} - done)):
+            yield f"but {counted(left, 'shard')} of a retry to do: subjectforge retry {root} {_shown(part)}"
+
+
+def _shown(part: Part) -> str:
+    return " ".join(f"--where {key}={value}" for key, value in part.about.get("where", {}).items())
+
+
 def conditions(where: Sequence[str]) -> dict[str, str]:
     """`status=error` and the like as column and value; rows that are `ok` cannot be meant.
 
@@ -117,6 +132,8 @@ def conditions(where: Sequence[str]) -> dict[str, str]:
         column, separator, value = each.partition("=")
         if not separator or column not in COLUMNS or not value:
             raise UserError(f"--where {each}: expected COLUMN=VALUE, with COLUMN one of {', '.join(COLUMNS)}")
+        if column in found and any(other.startswith(f"{column}=") for other in where if other != each):
+            raise UserError(f"--where {each}: '{column}' is given twice, and no row has both values")
         found[column] = value
     if found["status"] not in ("error", "rejected"):
         raise UserError(

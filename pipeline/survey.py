@@ -41,7 +41,7 @@ class Way(StrEnum):
     extend = "extend"
     """The same, and items that the source got since then become new shards."""
     overwrite = "overwrite"
-    """Remove it and begin anew."""
+    """Go on with it if it is this build's; remove it and begin anew if it is another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class Outlook:
     identity: dict[str, Any]
     parts: tuple[Part, ...]
     """What is planned already; empty if the folder is not this build's yet."""
+    relist: bool = False
+    """Whether the folder is this build's, and only its listing is lost."""
 
     @property
     def planned(self) -> bool:
@@ -107,12 +109,15 @@ def begin(outlook: Outlook) -> Job:
     outlook = _with_parts(outlook)
     request, parts = outlook.request, outlook.parts
     if not parts:
-        if request.way == Way.overwrite:
+        # Before anything is removed: a source that cannot be listed costs nothing.
+        listing = outlook.origin.listing()
+        if request.way == Way.overwrite and not outlook.relist:
             clear_dataset(request.root)
         clear_listings(request.root)
         about = {"created": _now(), "input": outlook.origin.location.name, "listed": _listed(outlook)}
         claim(request.root, outlook.identity, about, resolved(request.config))
-        parts = (_planned(outlook),)
+        parts = (_planned(outlook, listing),)
+        known_parts(request.root)
     elif outlook.grown:
         parts = _extended(outlook, parts)
     job = job_of(request.root, request.config, outlook.origin, parts)
@@ -135,16 +140,27 @@ def opened(config: BuildConfig, source: str, root: Place | None) -> Source:
 
 def _with_parts(outlook: Outlook) -> Outlook:
     """The outlook with what the folder holds now; refuses what must not be gone on with."""
+    root, anew = outlook.request.root, outlook.request.way == Way.overwrite
+    try:
+        return _gone_on_with(outlook)
+    except UserError:
+        if not anew:
+            raise
+    # Any dataset may be overwritten, and nothing else.
+    check_claim(root, outlook.identity, overwrite=True)
+    return replace(outlook, parts=(), relist=False)
+
+
+def _gone_on_with(outlook: Outlook) -> Outlook:
     request = outlook.request
-    anew = request.way == Way.overwrite
-    if not check_claim(request.root, outlook.identity, anew) or anew:
+    if not check_claim(request.root, outlook.identity):
         return replace(outlook, parts=())
     try:
         parts = tuple(part for part in known_parts(request.root) if part.kind != RETRY)
     except UserError:
         if not _can_list_again(outlook):
             raise
-        return replace(outlook, parts=())
+        return replace(outlook, parts=(), relist=True)
     outlook = replace(outlook, parts=parts)
     if outlook.grown and request.way != Way.extend:
         raise UserError(
@@ -166,9 +182,9 @@ def _listed(outlook: Outlook) -> dict[str, Any]:
     return {"source": outlook.digest, "limit": outlook.request.limit}
 
 
-def _planned(outlook: Outlook) -> Part:
+def _planned(outlook: Outlook, listing: pa.Table) -> Part:
     """The first part: the whole source, up to the limit."""
-    request, listing = outlook.request, outlook.origin.listing()
+    request = outlook.request
     about = {"kind": BUILD, **_about(outlook, listing)}
     return write_part(request.root, 0, listing.slice(0, request.limit), request.config.shard_size, about)
 
@@ -192,6 +208,7 @@ def _about(outlook: Outlook, listing: pa.Table) -> dict[str, Any]:
         "limit": limit if limit is not None and limit < available else None,
         "available": available,
         "other_files": other_files(listing),
+        "input": outlook.origin.location.name,
     }
 
 

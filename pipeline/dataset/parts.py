@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.layout import source_folder
+from pipeline.dataset.layout import committed_shards, source_folder, split_folders
 from pipeline.errors import UserError
 from pipeline.sources.base import LISTING
 from pipeline.sources.shards import shard_slice, write_row_groups
@@ -102,6 +102,10 @@ def known_parts(root: Place) -> list[Part]:
     if [part.first for part in parts] != ends[:-1] or not parts:
         missing = next((end for part, end in zip(parts, ends, strict=False) if part.first != end), ends[-1])
         raise UserError(f"{source_folder(root)}/{missing:05d}.parquet is missing; {_REMEDY}")
+    splits = [folder.name for folder in split_folders(root)]
+    last = max((shard.number for split in splits for shard in committed_shards(root, split)[-1:]), default=-1)
+    if last >= ends[-1]:
+        raise UserError(f"{source_folder(root)} does not list shard {last:05d}; {_REMEDY}")
     return parts
 
 

@@ -7,6 +7,7 @@ import tarfile
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset.finish import finish_dataset
@@ -151,6 +152,96 @@ def test_overwriting_begins_anew(dataset, source, config, tmp_path):
     )
 
 
+def test_an_overwriting_command_goes_on_with_its_own_work(dataset, source, config):
+    other = ("--overwrite", "--set", "shard_size=5")
+    build(source, dataset, *other, *LOCAL, config=config)
+    before = everything(dataset)
+    assert "nothing to do" in build(source, dataset, *other, *LOCAL, config=config).stdout
+    assert everything(dataset) == before
+    (dataset / "data" / "train" / "00001_stats.json").unlink()
+    assert "1 done, 1 to do" in build(source, dataset, *other, *LOCAL, config=config).stdout
+
+
+@pytest.mark.parametrize("mistake", ["no image", "no room"])
+def test_what_cannot_begin_overwrites_nothing(tmp_path, dataset, config, mistake):
+    before = digests(dataset)
+    table = pa.table({"text": ["no picture"]})
+    (tmp_path / "other").mkdir()
+    pq.write_table(table, tmp_path / "other" / "a.parquet")
+    inputs = tmp_path / ("other" if mistake == "no image" else "in")
+    options = LOCAL if mistake == "no image" else ("--set", "stages.read.resources.cpus=50")
+    arguments = (
+        "build",
+        config,
+        "--input",
+        inputs,
+        "--output",
+        dataset,
+        "--overwrite",
+        "--set",
+        "shard_size=3",
+    )
+    one_line(subjectforge(*arguments, *options))
+    assert digests(dataset) == before
+    assert_whole(dataset)
+
+
+def test_overwriting_leaves_what_is_not_ours(dataset, source, config):
+    (dataset / "data" / "train" / "notes.txt").write_text("precious")
+    build(source, dataset, "--overwrite", "--set", "shard_size=5", *LOCAL, config=config)
+    assert (dataset / "data" / "train" / "notes.txt").read_text() == "precious"
+
+
+def test_a_manifest_alone_makes_no_dataset(tmp_path, source, config):
+    home = tmp_path / "home"
+    (home / "_meta").mkdir(parents=True)
+    (home / "_meta" / "manifest.json").write_text("{}")
+    (home / "README.md").write_text("mine")
+    arguments = ("build", config, "--input", source, "--output", home, *LOCAL)
+    for more in ((), ("--overwrite",)):
+        assert "manifest.json" in one_line(subjectforge(*arguments, *more))
+    assert (home / "README.md").read_text() == "mine"
+
+
+def test_a_retry_that_lacks_a_shard_is_told_of(flawed, source, config):
+    retry(flawed)
+    (flawed / "data" / "train" / "00003_stats.json").unlink()
+    run = build(source, flawed, *LOCAL, config=config)
+    assert "1 shard of a retry to do" in run.stdout
+    assert "--where status=error" in run.stdout
+
+
+def test_a_lost_listing_is_one_line(flawed, source, config):
+    retry(flawed)
+    (flawed / "_meta" / "source" / "00003.parquet").unlink()
+    for command in (
+        ("build", config, "--input", source, "--output", flawed, "--extend", *LOCAL),
+        ("retry", flawed, *LOCAL),
+    ):
+        assert "does not list shard 00003" in one_line(subjectforge(*command))
+
+
+def test_a_grown_dataset_without_a_shard_keeps_its_plan(dataset, source, config):
+    pictures(source / "later", [30])
+    build(source, dataset, "--extend", *LOCAL, config=config)
+    before = digests(dataset)
+    for path in (dataset / "data" / "train").glob("*_stats.json"):
+        path.unlink()
+    build(source, dataset, "--extend", *LOCAL, config=config)
+    assert digests(dataset) == before
+
+
+def test_a_retry_of_several_inputs_has_to_be_told_which(tmp_path, source, config, dataset):
+    other = shutil.copytree(source, tmp_path / "elsewhere")
+    (other / "later.jpg").write_bytes(b"no picture")
+    build(other, dataset, "--extend", *LOCAL, config=config)
+    arguments = ("retry", dataset, "--where", "status=rejected", *LOCAL)
+    assert "--input" in one_line(subjectforge(*arguments))
+    run = subjectforge(*arguments, "--input", other)
+    assert run.returncode == 0, run.stderr
+    assert index_of(dataset).reason["later.jpg"] == "not_an_image"
+
+
 def test_overwriting_takes_datasets_only(tmp_path, source, config):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("precious")
@@ -242,6 +333,11 @@ def test_a_file_that_could_not_be_read_can_be_retried(tmp_path, config):
     retry(dataset, "reason=unreadable")
     assert index_of(dataset).status["0002.jpg"] == "ok"
     assert_whole(dataset)
+
+
+def test_conditions_that_exclude_one_another():
+    with pytest.raises(UserError, match="given twice"):
+        conditions(["reason=a", "reason=b"])
 
 
 @pytest.mark.parametrize("where", ["status=ok", "colour=red", "status", "reason="])
