@@ -92,12 +92,12 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
     """
     path = root / "_meta" / "manifest.json"
     try:
-        begun = path.exists() and (len(part_files(root)) > 1 or any((root / "data").glob("*/*_stats.json")))
-        if overwrite and path.exists() and not isinstance(json.loads(path.read_bytes())["identity"], dict):
+        old = json.loads(path.read_bytes())["identity"] if path.exists() else None
+        if old is not None and not isinstance(old, dict):
             raise ValueError("no manifest of a dataset")
-        if begun:
+        if old and (len(part_files(root)) > 1 or any((root / "data").glob("*/*_stats.json"))):
             if not overwrite:
-                _refuse_if_changed(root, json.loads(path.read_bytes())["identity"], identity)
+                _refuse_if_changed(root, old, identity)
             return True
         ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
         if root.exists() and any(found.name not in ours for found in root.iterdir()):
