@@ -67,16 +67,13 @@ class Outcome:
         return f"{self.reason}: {done}; {counted(self.left, 'shard')} to do; the same command goes on"
 
 
-def execute(
-    job: Job, options: RunOptions, lease: Lease, report: bool = True, stopper: Stopper | None = None
-) -> Outcome:
+def execute(job: Job, options: RunOptions, lease: Lease, stopper: Stopper | None = None) -> Outcome:
     """Run the missing shards; once all are there, write what follows from them.
 
     Args:
         job: what is to be done.
         options: where, and when to end early.
         lease: held on the output folder.
-        report: whether the report is written as well.
         stopper: what listens for SIGTERM, if something does already.
 
     Raises:
@@ -92,7 +89,7 @@ def execute(
             stopper.gently = None
             left, reason, code = len(job.todo) - log.shards, BY_SIGTERM, 0
             if not left:
-                finish(job.root, job.split, report)
+                finish(job.root, job.split)
                 reason = ""
         except Stopped as stopped:
             left, reason, code = len(job.todo) - log.shards, str(stopped), stopped.code
@@ -104,7 +101,7 @@ def execute(
     return Outcome(log.shards, log.images, time.monotonic() - started, left, reason, code)
 
 
-def finish(root: Place, split: str, report: bool = True) -> None:
+def finish(root: Place, split: str) -> None:
     """Write index, card and report.
 
     Raises:
@@ -117,8 +114,7 @@ def finish(root: Place, split: str, report: bool = True) -> None:
         finish_dataset(root, split)
     except OSError as error:
         raise UserError(refused("index, list of shards and card", root, error)) from error
-    if report:
-        write_report(root)
+    write_report(root)
 
 
 def _receive(job: Job, options: RunOptions, lease: Lease, log: RunLog, stopper: Stopper) -> None:
@@ -129,7 +125,7 @@ def _receive(job: Job, options: RunOptions, lease: Lease, log: RunLog, stopper: 
         options.patience,
         tell=log.stalled,
         end=lambda line: (log.stalled(line, last=True), stopper.end_now("ended by the watchdog", STALLED)),
-        free=context.free_resources,
+        free=lambda: context.free(),
         died=log.died,
         gone=lambda: context.gone(),
     )

@@ -31,10 +31,6 @@ class RunContext:
     gone: Callable[[], str] = str
     """Why the run cannot go on, if what carries it has died; the executor knows."""
 
-    def free_resources(self) -> str:
-        """What of the cluster nobody holds, for people; empty if that is not known."""
-        return self.free()
-
     def __enter__(self) -> Self:
         # What other runs left there belongs to workers that are dead.
         shutil.rmtree(self.notes.folder, ignore_errors=True)

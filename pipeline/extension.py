@@ -25,7 +25,7 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
     Raises:
         UserError: items that were planned are gone from the source, or are no longer the same.
     """
-    known = pa.concat_tables(part.rows(shard) for part in parts for shard in part.numbers).combine_chunks()
+    known = pa.concat_tables(rows for part in parts for rows in part.all_rows()).combine_chunks()
     places = pc.index_in(known["source_key"], value_set=listing["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     _refuse(known.filter(places.is_null()), "no longer")
     before = listing.take(places).combine_chunks()

@@ -48,8 +48,13 @@ class Retry:
     where: Mapping[str, str]
     config: BuildConfig
     origin: Source
-    mark: str
-    """Fingerprint of what is asked for, and of what will make it."""
+    identity: Mapping[str, Any]
+    """What will make the rows."""
+
+    @property
+    def mark(self) -> str:
+        """Fingerprint of what is asked for, and of what will make it."""
+        return fingerprint({"where": self.where, "identity": self.identity})
 
     def about(self) -> dict[str, Any]:
         """What the part says about itself."""
@@ -57,7 +62,7 @@ class Retry:
             "kind": RETRY,
             "where": dict(self.where),
             "mark": self.mark,
-            "identity": identity_of(self.config),
+            "identity": self.identity,
         }
 
 
@@ -77,8 +82,7 @@ def checked(request: RetryRequest) -> Retry:
             f"{request.root} was made from several inputs; give --input, and a --where that fits it"
         )
     origin = opened(config, request.source or str(inputs.pop()), request.root)
-    mark = fingerprint({"where": where, "identity": identity_of(config)})
-    return Retry(request.root, where, config, origin, mark)
+    return Retry(request.root, where, config, origin, identity_of(config))
 
 
 def begin_retry(retry: Retry) -> Job | None:

@@ -117,6 +117,7 @@ def begin(outlook: Outlook) -> Job:
         about = {"created": _now(), "input": outlook.origin.location.name, "listed": _listed(outlook)}
         claim(request.root, outlook.identity, about, resolved(request.config))
         parts = (_planned(outlook, listing),)
+        # Raises where shards of another listing that was lost lie beyond this one.
         known_parts(request.root)
     elif outlook.grown:
         parts = _extended(outlook, parts)

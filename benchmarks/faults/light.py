@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-_STAGES = "benchmarks.faults.light_stages:"
+_WORKS = "benchmarks.faults.light_stages:Works"
+_NO_SUBJECTS = "tests.pipeline.no_subjects:NoSubjects"
 
 
 def pictures(folder: Path, count: int) -> Path:
@@ -25,11 +26,11 @@ def pictures(folder: Path, count: int) -> Path:
 
 def light_config(path: Path, shard_size: int, seconds: float) -> Path:
     """Three pools of workers: reading, a stage that takes `seconds` over each row, writing."""
-    chain = ["read", f"{_STAGES}Works", f"{_STAGES}NoSubjects", "write"]
+    chain = ["read", _WORKS, _NO_SUBJECTS, "write"]
     stages = {
         "read": {"resources": {"workers": 1, "cpus": 0.25}},
-        f"{_STAGES}Works": {"seconds": seconds, "resources": {"workers": 2, "cpus": 0.4}},
-        f"{_STAGES}NoSubjects": {"resources": {"workers": 1, "cpus": 0.25}},
+        _WORKS: {"seconds": seconds, "resources": {"workers": 2, "cpus": 0.4}},
+        _NO_SUBJECTS: {"resources": {"workers": 1, "cpus": 0.25}},
     }
     path.write_text(yaml.safe_dump({"shard_size": shard_size, "chain": chain, "stages": stages}))
     return path

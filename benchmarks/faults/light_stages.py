@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stages that need no model: a sweep of faults is about processes and files, not about pictures."""
+"""A stage that needs no model: a sweep of faults is about processes and files, not about pictures."""
 
 import time
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import ClassVar
 import pyarrow as pa
 
 from stages.base import Stage, TableFunction
-from stages.columns import ENTITY
 from stages.rows import table_function
 
 
@@ -28,15 +27,3 @@ class Works(Stage):
             return [{"worked": row["width"] * 2} for row in rows]
 
         return table_function(self, "works", work, 4)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoSubjects(Stage):
-    """Finds nothing in any picture."""
-
-    inputs: ClassVar[tuple[str, ...]] = ("image",)
-    outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
-
-    def setup(self) -> TableFunction:
-        """See `Stage.setup`."""
-        return table_function(self, "no_subjects", lambda rows: [{"entities": []} for _ in rows], 64)

@@ -51,12 +51,12 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     shards = committed_shards(root, split)
     listing = [_entry(split, shard, stats) for shard, stats in zip(shards, all_stats(shards), strict=True)]
     content = (json.dumps(listing, indent=1) + "\n").encode()
-    path = shards_path(root)
+    path, replaced = shards_path(root), replaced_rows(root)
     if not (index_path(root).is_file() and path.is_file() and path.read_bytes() == content):
-        _write_index(index_path(root), shards, replaced_rows(root))
+        _write_index(index_path(root), shards, replaced)
         replace(path, content)
     replace(digests_path(root), _digests(root))
-    added = without_replaced(totals(shards), shards, replaced_rows(root))
+    added = without_replaced(totals(shards), shards, replaced)
     extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
     return added

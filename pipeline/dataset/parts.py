@@ -48,14 +48,16 @@ class Part:
         """Of its shards."""
         return range(self.first, self.first + self.shards)
 
-    def keys(self, shard: int) -> list[str]:
-        """The source keys of one of its shards, in order."""
-        return self.rows(shard, ["source_key"])["source_key"].to_pylist()
-
-    def rows(self, shard: int, columns: list[str] | None = None) -> pa.Table:
+    def rows(self, shard: int) -> pa.Table:
         """The listing of one of its shards."""
         with self.listing.open("rb") as stream, pq.ParquetFile(stream) as file:
-            return file.read_row_group(shard - self.first, columns=columns)
+            return file.read_row_group(shard - self.first)
+
+    def all_rows(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The listings of all its shards in order; the file, whose footer grows with them, is opened once."""
+        with self.listing.open("rb") as stream, pq.ParquetFile(stream) as file:
+            for group in range(self.shards):
+                yield file.read_row_group(group, columns=columns)
 
 
 def read_part(listing: Place) -> Part:
@@ -121,7 +123,7 @@ def write_part(root: Place, first: int, listing: pa.Table, shard_size: int, abou
 def restated(part: Part, about: Mapping[str, Any]) -> Part:
     """The same part with something else said about it."""
     metadata = {_ABOUT: json.dumps(about, sort_keys=True)}
-    rows = map(part.rows, part.numbers)
+    rows = part.all_rows()
     rewrite(part.listing, lambda stream: write_row_groups(rows, stream, LISTING.with_metadata(metadata)))
     return read_part(part.listing)
 

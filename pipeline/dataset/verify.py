@@ -22,7 +22,7 @@ from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, re
 from pipeline.dataset.verify_newer import Listed, check_replacing, listed_rows
 from pipeline.dataset.verify_shard import check_shard
 from stages.shard.files import ShardFiles
-from stages.shard.place import Place, below
+from stages.shard.place import Place, below, open_parquet
 
 Progress = Callable[[int, int], None]
 _Job = tuple[ShardFiles, list[Listed] | None, bool, Indexed | None]
@@ -74,15 +74,18 @@ def _jobs(
     deep: bool,
     problems: list[Problem],
 ) -> Iterator[_Job]:
+    # Opened once: their footers grow with the dataset.
+    listings = [(part, open_parquet(part.listing)) for part in parts or ()]
     for files, indexed in shards:
-        keys = None
+        keys = None if parts is None else []
         try:
-            if parts is not None:
-                part = next((part for part in parts if files.number in part.numbers), None)
-                keys = [] if part is None else listed_rows(part, files.number)
+            for part, listing in listings:
+                if files.number in part.numbers:
+                    keys = listed_rows(listing, files.number - part.first)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             what = f"what _meta/source lists for it is unreadable: {error}"
             problems.append(Problem(f"{files.folder.name}/{files.stem}", what))
+            keys = None
         yield files, keys, deep, indexed
 
 

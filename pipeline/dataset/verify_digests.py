@@ -96,7 +96,7 @@ def check_listing(parts: Sequence[Part]) -> Iterator[Problem]:
 
 
 def _keys(part: Part) -> Iterator[str]:
-    return (key for shard in part.numbers for key in part.keys(shard))
+    return (key for rows in part.all_rows(["source_key"]) for key in rows["source_key"].to_pylist())
 
 
 def _twice(keys: Iterable[str]) -> Iterator[str]:

@@ -22,13 +22,11 @@ class Listed(NamedTuple):
     """Key of the older row, for a row that is made anew."""
 
 
-def listed_rows(part: Part, shard: int) -> list[Listed]:
-    """What a shard of a part was to hold, in order."""
-    rows = part.rows(shard, ["source_key", "replaces"])
-    return [
-        Listed(*pair)
-        for pair in zip(rows["source_key"].to_pylist(), rows["replaces"].to_pylist(), strict=True)
-    ]
+def listed_rows(listing: pq.ParquetFile, place: int) -> list[Listed]:
+    """What the shard at this place of a part's listing was to hold, in order."""
+    rows = listing.read_row_group(place, columns=["source_key", "replaces"])
+    pairs = zip(rows["source_key"].to_pylist(), rows["replaces"].to_pylist(), strict=True)
+    return [Listed(*pair) for pair in pairs]
 
 
 def check_replacing(

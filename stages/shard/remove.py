@@ -17,8 +17,4 @@ def remove_below(folder: Place) -> None:
         if folder.is_dir():
             shutil.rmtree(folder)
         return
-    for path in folder.iterdir():
-        if path.is_dir():
-            remove_below(path)
-        else:
-            path.unlink(missing_ok=True)
+    folder.filesystem.delete_dir_contents(folder.key, missing_dir_ok=True)
