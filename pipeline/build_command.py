@@ -8,10 +8,11 @@ from pipeline import build as steps
 from pipeline.build import RunOptions
 from pipeline.dataset.layout import is_finished
 from pipeline.executor import Executor
-from pipeline.job import Job
+from pipeline.job import Job, split_of
 from pipeline.lease import Lease
 from pipeline.operators import check_capacity, operators
-from pipeline.retry import RetryRequest, begin_retry, checked, unfinished_retries
+from pipeline.remaining import unfinished_builds, unfinished_retries, what_failed
+from pipeline.retry import RetryRequest, begin_retry, checked
 from pipeline.stopping import Stopped, Stopper
 from pipeline.survey import Request, begin, survey
 from pipeline.wording import counted
@@ -56,9 +57,12 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
     retry = checked(request)
     with Lease.take(request.root) as lease:
         job = begin_retry(retry)
+        for line in unfinished_builds(request.root):
+            print(line)
         if job is None:
             shown = " and ".join(f"{column}={value}" for column, value in retry.where.items())
-            print(f"nothing to do: no row of {request.root} has {shown}")
+            failed = what_failed(request.root, split_of(retry.config))
+            print(f"nothing to do: no row of {request.root} has {shown} ({failed})")
             return 0
         _announce(job)
         return _carried_out(job, options, lease, stopper)

@@ -101,12 +101,18 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
             return True
         ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
         if root.exists() and any(found.name not in ours for found in root.iterdir()):
-            raise UserError(f"{root} is not empty and holds no dataset; give another --output")
+            raise UserError(f"{root} {_not_ours(root)}; give another --output")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it, or give another --output") from error
     except OSError as error:
         raise UserError(f"{root} cannot be an output folder: {error.strerror or error}") from error
     return False
+
+
+def _not_ours(root: Place) -> str:
+    if any((root / "data").glob("*/*_stats.json")):
+        return "has shards, but its _meta/manifest.json, which says what made them, is missing; restore it"
+    return "is not empty and holds no dataset"
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

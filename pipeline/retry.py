@@ -10,15 +10,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import BuildConfig, fingerprint, load_config
-from pipeline.dataset.layout import checked_shards, committed_shards, meta_folder, split_folders
+from pipeline.dataset.layout import committed_shards, meta_folder
 from pipeline.dataset.newer import newest, replaced_rows
 from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard, write_part
 from pipeline.errors import UserError
 from pipeline.job import Job, job_of, split_of
 from pipeline.manifest import identity_of
+from pipeline.remaining import shown
 from pipeline.sources import LISTING, Source
 from pipeline.survey import opened
-from pipeline.wording import counted
 from stages.columns import ERROR, OK
 from stages.shard.files import place_of
 from stages.shard.place import Place
@@ -74,7 +74,7 @@ def checked(request: RetryRequest) -> Retry:
     """
     where = conditions(request.where)
     if not (meta_folder(request.root) / "manifest.json").is_file():
-        raise UserError(f"{request.root} is no dataset: it has no _meta/manifest.json")
+        raise UserError(f"{request.root} has no _meta/manifest.json: it is no dataset, or has to be restored")
     config = load_config(meta_folder(request.root) / "config.yaml", request.overrides)
     inputs = {part.about.get("input") for part in known_parts(request.root) if part.kind != RETRY}
     if request.source is None and (len(inputs) > 1 or None in inputs):
@@ -95,9 +95,8 @@ def begin_retry(retry: Retry) -> Job | None:
     for part in (part for part in parts if part.kind == RETRY):
         job = job_of(retry.root, retry.config, retry.origin, [part])
         if job.todo and part.about.get("mark") != retry.mark:
-            shown = _shown(part)
             raise UserError(
-                f"{retry.root}: an earlier retry ({shown}) is not finished; run that again first, as it was"
+                f"{retry.root}: an earlier retry ({shown(part)}) is not finished; run that again first"
             )
         if job.todo:
             job.forget_damaged()
@@ -110,19 +109,6 @@ def begin_retry(retry: Retry) -> Job | None:
     except OSError as error:
         raise UserError(refused("the listing of what to retry", retry.root, error)) from error
     return job_of(retry.root, retry.config, retry.origin, [part])
-
-
-def unfinished_retries(root: Place) -> Iterator[str]:
-    """A line for each retry with shards that are missing or damaged, which no build makes anew."""
-    splits = [folder.name for folder in split_folders(root)]
-    done = {shard.number for split in splits for shard in checked_shards(root, split)[0]}
-    for part in known_parts(root):
-        if part.kind == RETRY and (left := len({*part.numbers} - done)):
-            yield f"but {counted(left, 'shard')} of a retry to do: subjectforge retry {root} {_shown(part)}"
-
-
-def _shown(part: Part) -> str:
-    return " ".join(f"--where {key}={value}" for key, value in part.about.get("where", {}).items())
 
 
 def conditions(where: Sequence[str]) -> dict[str, str]:

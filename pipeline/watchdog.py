@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.operators import Operator
 from pipeline.ticker import Ticker
+from pipeline.wording import lasted
 from stages.attempts import noted
 
 
@@ -111,9 +112,7 @@ class Watchdog(Ticker):
         idle = [operator.name for operator in self._chain if operator.name not in held]
         parts = [*busy, *([f"{', '.join(idle)} wait for rows or for a worker"] if idle else [])]
         free = self._free()
-        return f"nothing has moved for {quiet / 60:.1f} min: " + "; ".join(
-            [*parts, *([free] if free else [])]
-        )
+        return f"nothing has moved for {lasted(quiet)}: " + "; ".join([*parts, *([free] if free else [])])
 
     def _about(self, hand: Hand) -> str:
         lines = noted(self._path(hand))

@@ -49,6 +49,11 @@ class Result:
     """Of those that were named, how many by the command line as well, with exit code 1."""
     missed: list[str] = field(default_factory=list)
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return self.done == self.named
+
     def line(self) -> str:
         """The row of a table."""
         told = f"`verify` names {self.named.total()} of {self.done.total()}"

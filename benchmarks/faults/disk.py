@@ -52,6 +52,11 @@ class Result:
         """Builds with which nothing was wrong."""
         return len(self.done) - len({case.partition(": ")[0] for case in self.wrong})
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return not self.wrong
+
     def line(self) -> str:
         """The row of a table."""
         told = "one clear line, nothing half visible, finished by the same command with the same bytes"

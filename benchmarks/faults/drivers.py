@@ -30,6 +30,11 @@ class Result:
     """A third took over at once after the first was killed, and its dataset is what it should be."""
     seconds: float = 0.0
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return self.refused == self.taken == self.rounds
+
     def line(self) -> str:
         """The row of a table."""
         told = f"second refused {self.refused} of {self.rounds}, takeover {self.taken} of {self.rounds}"

@@ -33,6 +33,11 @@ class Result:
         """How many inputs ended in a `crash` or a `hang`, or `unexplained`."""
         return sum(finding.fault == fault for finding in self.faults)
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return not self.faults
+
     def line(self) -> str:
         """One line of a table."""
         faults = ", ".join(

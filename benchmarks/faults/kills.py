@@ -49,6 +49,11 @@ class Result:
     """Runs that ended by themselves with something else than a clear line."""
     seconds: float = 0.0
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return not (self.different or self.hung or self.unclear)
+
     def line(self) -> str:
         """The row of a table."""
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kills.items()))

@@ -45,6 +45,11 @@ class Result:
     """Files without a row, with two, or with another one than they should have."""
     seconds: float = 0.0
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return not self.crashes and not self.wrong
+
     def line(self) -> str:
         """One line of a table."""
         return (

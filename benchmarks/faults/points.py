@@ -20,6 +20,11 @@ class Result:
     store: Deaths
     seconds: float
 
+    @property
+    def held(self) -> bool:
+        """Whether the promise was kept every time."""
+        return not (self.posix.differences or self.store.differences)
+
     def line(self) -> str:
         """The row of a table."""
         told = ", ".join(

@@ -34,24 +34,34 @@ def check_replacing(
 ) -> tuple[dict[int, frozenset[str]], list[Problem]]:
     """By shard number, keys of rows that later shards replace; and what is wrong with those that do."""
     by_number = {shard.number: shard for shard in shards}
-    numbers = [number for part in parts if part.kind == RETRY for number in part.numbers]
     found: dict[int, set[str]] = defaultdict(set)
     problems: list[Problem] = []
-    for number in (number for number in numbers if number in by_number):
-        shard = f"{by_number[number].folder.name}/{number:05d}"
+    for part in (part for part in parts if part.kind == RETRY):
         try:
-            for row in _rows(by_number[number], ("key", "source_key", "replaces")):
-                target = place_of(row["replaces"] or "")[0]
-                if row["replaces"] in found[target] or target >= number:
-                    what = f"replaces {row['replaces']}, which is no older row, or replaced already"
-                    problems.append(Problem(shard, what, row["key"]))
-                found[target].add(row["replaces"])
+            # By its listing: what a damaged shard replaced is known all the same.
+            for number, rows in zip(part.numbers, part.all_rows(["replaces"]), strict=True):
+                if number in by_number:
+                    keys = rows["replaces"].to_pylist()
+                    problems += _check_new(by_number[number], keys, found)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            problems.append(Problem(shard, f"what its rows replace is unreadable: {error}"))
+            problems.append(Problem("", f"{part.listing.name}: what rows replace is unreadable: {error}"))
     problems += [
         what for number in sorted(found) for what in _check_old(by_number.get(number), found[number])
     ]
     return {number: frozenset(found[number]) for number in by_number}, problems
+
+
+def _check_new(
+    shard: ShardFiles, keys: Sequence[str | None], found: dict[int, set[str]]
+) -> Iterator[Problem]:
+    """Each row's older one is in an earlier shard, and nobody else's; adds them to those that were found."""
+    for index, key in enumerate(keys):
+        target = place_of(key)[0] if key else shard.number
+        if not key or key in found[target] or target >= shard.number:
+            what = f"replaces {key}, which is no older row, or replaced already"
+            yield Problem(f"{shard.folder.name}/{shard.stem}", what, f"{shard.stem}-{index:05d}")
+        else:
+            found[target].add(key)
 
 
 def _check_old(shard: ShardFiles | None, keys: set[str]) -> Iterator[Problem]:

@@ -203,6 +203,32 @@ def test_a_manifest_alone_makes_no_dataset(tmp_path, source, config):
     assert (home / "README.md").read_text() == "mine"
 
 
+def test_a_retry_of_a_reason_that_no_row_has_says_which_there_are(flawed):
+    assert "(flaky: ConnectionError 1)" in retry(flawed, "reason=unraedable").stdout
+
+
+def test_a_retry_of_an_unfinished_build_says_so(flawed):
+    (flawed / "data" / "train" / "00001_stats.json").unlink()
+    assert "1 shard of the build to do" in retry(flawed, "reason=none").stdout
+
+
+def test_a_lost_manifest_is_to_be_restored(flawed, source, config):
+    (flawed / "_meta" / "manifest.json").unlink()
+    build_again = ("build", config, "--input", source, "--output", flawed, *LOCAL)
+    for command in (build_again, (*build_again, "--overwrite"), ("retry", flawed, *LOCAL)):
+        line = one_line(subjectforge(*command))
+        assert "_meta/manifest.json" in line
+        assert "restore" in line
+
+
+def test_an_unreadable_shard_of_a_retry_is_the_only_one_named(flawed):
+    retry(flawed)
+    (flawed / "data" / "train" / "00003.parquet").write_bytes(b"PAR1")
+    said = subjectforge("verify", flawed).stdout
+    assert "train/00003: " in said
+    assert "train/00000: " not in said
+
+
 def test_a_retry_that_lacks_a_shard_is_told_of(flawed, source, config):
     retry(flawed)
     (flawed / "data" / "train" / "00003_stats.json").unlink()
