@@ -102,7 +102,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, stopper: Stopper | None
 
 
 def finish(root: Place, split: str) -> None:
-    """Write index, card and report.
+    """Write report, index and card, and what says that all of it is there.
 
     Raises:
         UserError: if they cannot be written, or if a shard cannot be read.
@@ -110,11 +110,11 @@ def finish(root: Place, split: str) -> None:
     from pipeline.dataset.finish import finish_dataset
     from pipeline.report import write_report
 
+    write_report(root)
     try:
         finish_dataset(root, split)
     except OSError as error:
         raise UserError(refused("index, list of shards and card", root, error)) from error
-    write_report(root)
 
 
 def _receive(job: Job, options: RunOptions, lease: Lease, log: RunLog, stopper: Stopper) -> None:

@@ -60,11 +60,17 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
         for line in unfinished_builds(request.root):
             print(line)
         if job is None:
+            if not is_finished(request.root) and not [*unfinished_builds(request.root)]:
+                steps.finish(request.root, split_of(retry.config))
             shown = " and ".join(f"{column}={value}" for column, value in retry.where.items())
             failed = what_failed(request.root, split_of(retry.config))
             print(f"nothing to do: no row of {request.root} has {shown} ({failed})")
             return 0
         _announce(job)
+        if not job.todo:
+            steps.finish(request.root, job.split)
+            print("nothing left to make; index, card and report written")
+            return 0
         return _carried_out(job, options, lease, stopper)
 
 

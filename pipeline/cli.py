@@ -73,6 +73,9 @@ def retry(
     ] = None,
     source: Annotated[str | None, typer.Option("--input", help="The input, if it has moved")] = None,
     overrides: Set = None,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Even with other configuration, code or weights")
+    ] = False,
     executor: RunsOn = Executor.ray,
     address: Address = None,
     grace: Grace = 25.0,
@@ -83,7 +86,8 @@ def retry(
     from pipeline.build_command import retry_rows
     from pipeline.retry import RetryRequest
 
-    request = RetryRequest(_place(dataset), tuple(where or ("status=error",)), source, tuple(overrides or ()))
+    conditions, changed = tuple(where or ("status=error",)), tuple(overrides or ())
+    request = RetryRequest(_place(dataset), conditions, source, changed, accept_changes)
     raise typer.Exit(retry_rows(request, _options(executor, address, grace, stall_after, stall_limit)))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dataset.parts import Part
+from pipeline.dataset.parts import RETRY, Part
 from pipeline.errors import UserError
+from pipeline.sources.base import LISTING
 from pipeline.wording import counted
 
 _FACTS = ("row", "members", "status", "reason")
@@ -18,14 +19,14 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
     """The rows of a listing that no part holds, in its order.
 
     Args:
-        parts: what was planned before.
+        parts: what was planned before; rows of a retry are newer than those of the parts before it.
         listing: the source's, as it is now.
         limit: only as many items of the listing, from its beginning.
 
     Raises:
         UserError: items that were planned are gone from the source, or are no longer the same.
     """
-    known = pa.concat_tables(rows for part in parts for rows in part.all_rows()).combine_chunks()
+    known = _newest_rows(parts)
     places = pc.index_in(known["source_key"], value_set=listing["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     _refuse(known.filter(places.is_null()), "no longer")
     before = listing.take(places).combine_chunks()
@@ -33,6 +34,34 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
     wanted = listing.slice(0, limit)
     old = pc.is_in(wanted["source_key"], value_set=known["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     return wanted.filter(pc.invert(old))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def renewed(rows: pa.Table, listing: pa.Table) -> pa.Table:
+    """Rows of an older listing as the source lists them now; those that it has no longer stay as they are."""
+    places = pc.index_in(rows["source_key"], value_set=listing["source_key"]).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
+    now = listing.take([place for place in places if place is not None]).to_pylist()
+    by_key = {row["source_key"]: row for row in now}
+    return pa.Table.from_pylist(
+        [{**by_key.get(row["source_key"], row), "replaces": row["replaces"]} for row in rows.to_pylist()],
+        LISTING,
+    )
+
+
+def _newest_rows(parts: Sequence[Part]) -> pa.Table:
+    """Every item that was planned, once, as it was listed last."""
+    newer = {
+        row["source_key"]: row
+        for part in parts
+        if part.kind == RETRY
+        for rows in part.all_rows()
+        for row in rows.to_pylist()
+    }
+    listed = [rows for part in parts if part.kind != RETRY for rows in part.all_rows()]
+    if not newer:
+        return pa.concat_tables(listed).combine_chunks()
+    keys = pa.array(list(newer))
+    kept = [rows.filter(pc.invert(pc.is_in(rows["source_key"], value_set=keys))) for rows in listed]  # pyright: ignore[reportAttributeAccessIssue]
+    return pa.concat_tables([*kept, pa.Table.from_pylist(list(newer.values()), LISTING)]).combine_chunks()
 
 
 def _differing(one: pa.Table, other: pa.Table) -> pa.Array:

@@ -14,6 +14,7 @@ import yaml
 from models.backends.protocols import MissingWeights
 from models.backends.weights import weights_digest
 from pipeline.config import BuildConfig, fingerprint, resolved
+from pipeline.dataset.layout import config_path
 from pipeline.dataset.parts import part_files
 from pipeline.errors import UserError
 from stages.backend import backends_of
@@ -73,13 +74,21 @@ def claim(
         return mark
     meta = root / "_meta"
     try:
-        plain = dict(config or identity["config"])
-        replace(meta / "config.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
+        write_config(root, config or identity["config"])
         manifest = {"fingerprint": mark, **about, "packages": _versions(), "identity": identity}
         replace(meta / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
     except OSError as error:
         raise UserError(refused("the manifest", root, error)) from error
     return mark
+
+
+def write_config(root: Place, config: Mapping[str, Any]) -> None:
+    """Write `_meta/config.yaml`.
+
+    Raises:
+        OSError: if that cannot be done.
+    """
+    replace(config_path(root), yaml.safe_dump(dict(config), sort_keys=False).encode())
 
 
 def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = False) -> bool:
@@ -101,7 +110,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
             return True
         ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
         if root.exists() and any(found.name not in ours for found in root.iterdir()):
-            raise UserError(f"{root} {_not_ours(root)}; give another --output")
+            raise UserError(f"{root} {_not_ours(root)}, or give another --output")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it, or give another --output") from error
     except OSError as error:
@@ -111,7 +120,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
 
 def _not_ours(root: Place) -> str:
     if any((root / "data").glob("*/*_stats.json")):
-        return "has shards, but its _meta/manifest.json, which says what made them, is missing; restore it"
+        return "has shards, but no _meta/manifest.json, which says what made them: restore it"
     return "is not empty and holds no dataset"
 
 
@@ -124,13 +133,36 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
 
 
 def _refuse_if_changed(root: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    changed = differences(old, json.loads(json.dumps(new)))
-    if changed:
-        shown = ", ".join(changed[:6]) + (f" and {len(changed) - 6} more" if len(changed) > 6 else "")
+    if changed := changes(old, new):
         raise UserError(
-            f"{root} holds the dataset of another run; changed since: {shown}; give another --output, or "
+            f"{root} holds the dataset of another run; changed since: {changed}; give another --output, or "
             "--overwrite to begin anew"
         )
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two identities, for people; empty if nothing does."""
+    changed = differences(old, json.loads(json.dumps(new)))
+    return ", ".join(changed[:6]) + (f" and {len(changed) - 6} more" if len(changed) > 6 else "")
+
+
+def known_identity(root: Place) -> dict[str, Any]:
+    """The identity of what made a dataset.
+
+    Raises:
+        UserError: the manifest is missing or damaged, or the place cannot be reached.
+    """
+    path = root / "_meta" / "manifest.json"
+    try:
+        return dict(json.loads(path.read_bytes())["identity"])
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{root} has no _meta/manifest.json: it is no dataset, or it has to be restored"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged; restore it") from error
+    except OSError as error:
+        raise UserError(f"{root} cannot be reached: {error}; check address and access") from error
 
 
 def _weights(stages: Mapping[str, Stage]) -> dict[str, str | None]:

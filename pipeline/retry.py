@@ -9,15 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.config import BuildConfig, fingerprint, load_config
-from pipeline.dataset.layout import committed_shards, meta_folder
+from pipeline.config import BuildConfig, load_config
+from pipeline.dataset.finish import unseal
+from pipeline.dataset.layout import committed_shards, config_path, is_finished
 from pipeline.dataset.newer import newest, replaced_rows
-from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard, write_part
+from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard, restated, write_part
 from pipeline.errors import UserError
+from pipeline.extension import renewed
 from pipeline.job import Job, job_of, split_of
-from pipeline.manifest import identity_of
+from pipeline.manifest import changes, identity_of, known_identity
 from pipeline.remaining import shown
 from pipeline.sources import LISTING, Source
+from pipeline.sources.digest import source_digest
 from pipeline.survey import opened
 from stages.columns import ERROR, OK
 from stages.shard.files import place_of
@@ -38,6 +41,8 @@ class RetryRequest:
     source: str | None = None
     """Where the input is now, if it has moved or needs credentials."""
     overrides: tuple[str, ...] = ()
+    accept_changes: bool = False
+    """Whether another configuration, code version or weights than the dataset's may make the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +53,41 @@ class Retry:
     where: Mapping[str, str]
     config: BuildConfig
     origin: Source
-    identity: Mapping[str, Any]
+    identity: dict[str, Any]
     """What will make the rows."""
+    accept_changes: bool
 
-    @property
-    def mark(self) -> str:
-        """Fingerprint of what is asked for, and of what will make it."""
-        return fingerprint({"where": self.where, "identity": self.identity})
+    def job(self, part: Part) -> Job:
+        """What is to do about a part."""
+        return job_of(self.root, self.config, self.origin, [part])
 
-    def about(self) -> dict[str, Any]:
-        """What the part says about itself."""
-        return {
-            "kind": RETRY,
-            "where": dict(self.where),
-            "mark": self.mark,
-            "identity": self.identity,
-        }
+    def about(self, digest: str) -> dict[str, Any]:
+        """What its part says about itself; `digest` is the source's."""
+        return {"kind": RETRY, "where": dict(self.where), "identity": self.identity, "source": digest}
 
 
 def checked(request: RetryRequest) -> Retry:
     """Read the dataset's own configuration and open its source; writes nothing.
 
     Raises:
-        UserError: no dataset, a condition that cannot be, missing weights or input.
+        UserError: no dataset, a condition that cannot be, missing weights or input, or other configuration,
+            code or weights than those that made the dataset.
     """
-    where = conditions(request.where)
-    if not (meta_folder(request.root) / "manifest.json").is_file():
-        raise UserError(f"{request.root} has no _meta/manifest.json: it is no dataset, or has to be restored")
-    config = load_config(meta_folder(request.root) / "config.yaml", request.overrides)
+    where, known = conditions(request.where), known_identity(request.root)
+    config = load_config(config_path(request.root), request.overrides)
+    identity = identity_of(config)
+    if not request.accept_changes and (changed := changes(known, identity)):
+        raise UserError(
+            f"{request.root} was made otherwise; changed since: {changed}; undo that, or give "
+            "--accept-changes to make the rows as things are now"
+        )
     inputs = {part.about.get("input") for part in known_parts(request.root) if part.kind != RETRY}
     if request.source is None and (len(inputs) > 1 or None in inputs):
         raise UserError(
             f"{request.root} was made from several inputs; give --input, and a --where that fits it"
         )
     origin = opened(config, request.source or str(inputs.pop()), request.root)
-    return Retry(request.root, where, config, origin, identity_of(config))
+    return Retry(request.root, where, config, origin, identity, request.accept_changes)
 
 
 def begin_retry(retry: Retry) -> Job | None:
@@ -92,23 +97,56 @@ def begin_retry(retry: Retry) -> Job | None:
         UserError: another retry is unfinished, or the dataset's listings or shards cannot be read.
     """
     parts = known_parts(retry.root)
-    for part in (part for part in parts if part.kind == RETRY):
-        job = job_of(retry.root, retry.config, retry.origin, [part])
-        if job.todo and part.about.get("mark") != retry.mark:
-            raise UserError(
-                f"{retry.root}: an earlier retry ({shown(part)}) is not finished; run that again first"
-            )
-        if job.todo:
-            job.forget_damaged()
-            return job
-    listing = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
-    if not listing.num_rows:
-        return None
     try:
-        part = write_part(retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about())
+        for part in (part for part in parts if part.kind == RETRY):
+            if (job := retry.job(part)).todo or (part == parts[-1] and _lacks_its_end(retry, part)):
+                return _gone_on_with(retry, part, job)
+        listing = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
+        if not listing.num_rows:
+            return None
+        digest = source_digest(retry.origin)
+        if _is_another(digest, parts):
+            listing = renewed(listing, retry.origin.listing())
+        unseal(retry.root)
+        part = write_part(
+            retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about(digest)
+        )
     except OSError as error:
         raise UserError(refused("the listing of what to retry", retry.root, error)) from error
-    return job_of(retry.root, retry.config, retry.origin, [part])
+    return retry.job(part)
+
+
+def _is_another(digest: str, parts: Sequence[Part]) -> bool:
+    """Whether the source is not what it was when it was listed last."""
+    builds = [part for part in parts if part.kind != RETRY][-1:]
+    retries = [part for part in parts if part.kind == RETRY]
+    return any(part.about.get("source") != digest for part in (*builds, *retries))
+
+
+def _lacks_its_end(retry: Retry, part: Part) -> bool:
+    """Whether a retry that is asked for again made its rows, but did not get to finish the dataset."""
+    return part.about.get("where") == retry.where and not is_finished(retry.root)
+
+
+def _gone_on_with(retry: Retry, part: Part, job: Job) -> Job:
+    """The job of an unfinished retry, if it is the one that is asked for."""
+    if part.about.get("where") != retry.where:
+        raise UserError(
+            f"{retry.root}: an earlier retry ({shown(part)}) is not finished; run that again first"
+        )
+    begun = part.about.get("identity", {})
+    if changed := changes(begun, retry.identity):
+        if not retry.accept_changes:
+            raise UserError(
+                f"{retry.root}: this retry was begun otherwise; changed since: {changed}; undo that, or give "
+                "--accept-changes to make the rest as things are now"
+            )
+        earlier = [*part.about.get("earlier", []), begun]
+        unseal(retry.root)
+        job = retry.job(restated(part, {**part.about, "identity": retry.identity, "earlier": earlier}))
+    unseal(retry.root)
+    job.forget_damaged()
+    return job
 
 
 def conditions(where: Sequence[str]) -> dict[str, str]:

@@ -139,8 +139,11 @@ def _connect(options: RayOptions) -> None:
     try:
         with _silent_stderr():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f"cannot connect to Ray at '{address}': {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        # A raylet or GCS that dies while it starts is a plain Exception.
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        what = "start" if address == "local" else f"connect to '{address}'"
+        raise UserError(f"Ray cannot {what}: {why}; the same command tries again") from error
 
 
 def _check_reachable(address: str) -> None:

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipeline.clear import clear_dataset, clear_listings
 from pipeline.config import BuildConfig, resolved
-from pipeline.dataset.layout import meta_folder
+from pipeline.dataset.finish import unseal
+from pipeline.dataset.layout import config_path, meta_folder
 from pipeline.dataset.parts import (
     BUILD,
     EXTEND,
@@ -26,11 +27,13 @@ from pipeline.dataset.parts import (
 from pipeline.errors import UserError
 from pipeline.extension import new_items
 from pipeline.job import Job, job_of
-from pipeline.manifest import check_claim, claim, identity_of
+from pipeline.manifest import check_claim, claim, identity_of, write_config
+from pipeline.source_changes import source_changes
 from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.digest import source_digest
 from stages.shard.place import Place
 from stages.shard.uri import plain_name
+from stages.write import refused
 
 
 class Way(StrEnum):
@@ -78,10 +81,14 @@ class Outlook:
         """Whether the source, or the limit, is another one than when the last part was planned."""
         if not self.parts:
             return False
-        about, limit = self.parts[-1].about, self.request.limit
-        available = about.get("available", 0)
-        wanted = limit if limit is not None and limit < available else None
-        return (about.get("source"), about.get("limit")) != (self.digest, wanted)
+        about = self.parts[-1].about
+        return (about.get("source"), about.get("limit")) != (self.digest, self.wanted)
+
+    @property
+    def wanted(self) -> int | None:
+        """How many of the known items are asked for; None for all."""
+        limit, available = self.request.limit, self.parts[-1].about.get("available", 0)
+        return limit if limit is not None and limit < available else None
 
     def job(self) -> Job:
         """What is to do about what is planned."""
@@ -107,10 +114,21 @@ def begin(outlook: Outlook) -> Job:
     """
     # The folder may have changed while its lease was waited for.
     outlook = _with_parts(outlook)
+    try:
+        job = _planned_job(outlook)
+        unseal(outlook.request.root)
+    except OSError as error:
+        raise UserError(refused("what is planned", outlook.request.root, error)) from error
+    job.forget_damaged()
+    return job
+
+
+def _planned_job(outlook: Outlook) -> Job:
     request, parts = outlook.request, outlook.parts
     if not parts:
         # Before anything is removed: a source that cannot be listed costs nothing.
         listing = outlook.origin.listing()
+        unseal(request.root)
         if request.way == Way.overwrite and not outlook.relist:
             clear_dataset(request.root)
         clear_listings(request.root)
@@ -121,9 +139,9 @@ def begin(outlook: Outlook) -> Job:
         known_parts(request.root)
     elif outlook.grown:
         parts = _extended(outlook, parts)
-    job = job_of(request.root, request.config, outlook.origin, parts)
-    job.forget_damaged()
-    return job
+    if not config_path(request.root).is_file():
+        write_config(request.root, resolved(request.config))
+    return job_of(request.root, request.config, outlook.origin, parts)
 
 
 def opened(config: BuildConfig, source: str, root: Place | None) -> Source:
@@ -164,9 +182,10 @@ def _gone_on_with(outlook: Outlook) -> Outlook:
         return replace(outlook, parts=(), relist=True)
     outlook = replace(outlook, parts=parts)
     if outlook.grown and request.way != Way.extend:
+        changed = source_changes(parts, outlook.origin, outlook.digest, outlook.wanted)
         raise UserError(
-            f"{request.root} holds the dataset of another run; changed since: source (files, sizes or "
-            "--limit); --extend adds new items as new shards, --overwrite begins anew"
+            f"{request.root} holds the dataset of another run; changed since: {changed}; --extend adds new "
+            "items as new shards, --overwrite begins anew"
         )
     return outlook
 
@@ -193,12 +212,13 @@ def _planned(outlook: Outlook, listing: pa.Table) -> Part:
 def _extended(outlook: Outlook, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts, and one more with what is new; if nothing is, the last one learns how the source is now."""
     request, listing = outlook.request, outlook.origin.listing()
-    about, fresh = _about(outlook, listing), new_items(parts, listing, request.limit)
+    known = known_parts(request.root)
+    about, fresh = _about(outlook, listing), new_items(known, listing, request.limit)
+    unseal(request.root)
     if not fresh.num_rows:
         return *parts[:-1], restated(parts[-1], {**parts[-1].about, **about})
-    first = next_shard(known_parts(request.root))
     return *parts, write_part(
-        request.root, first, fresh, request.config.shard_size, {"kind": EXTEND, **about}
+        request.root, next_shard(known), fresh, request.config.shard_size, {"kind": EXTEND, **about}
     )
 
 

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds whose processes are killed at random moments, and begun again until they are done.
 
+Each dataset is built, extended by what its source has got meanwhile, and has its rejected rows tried again.
+All three commands are under fire, and what they leave is compared with what they leave undisturbed.
+
 COMMAND  python -m benchmarks.faults.kills [--kills 200] [--seed 20261121] [--miniature]
 """
 
 import argparse
+import hashlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +36,8 @@ TARGETS = (
     *("driver, SIGTERM",) * 3,
     "agent of the raylet",
 )
+Step = Callable[[Path], list[str]]
+"""A command, by the output that it is for."""
 _HANGS = 240.0
 """Seconds after which a process that should have ended is taken for hanging."""
 
@@ -42,7 +49,7 @@ class Result:
     what: str = "builds without models"
     kills: Counter[str] = field(default_factory=Counter)
     builds: int = 0
-    """Datasets that were finished under fire."""
+    """Datasets that were built, extended and retried under fire."""
     different: int = 0
     hung: int = 0
     unclear: list[str] = field(default_factory=list)
@@ -57,7 +64,9 @@ class Result:
     def line(self) -> str:
         """The row of a table."""
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kills.items()))
-        told = f"{self.kills.total()} kills ({kinds}) over {self.builds} builds: {self.different} differences"
+        told = (
+            f"{self.kills.total()} kills ({kinds}) over {self.builds} datasets: {self.different} differences"
+        )
         ends = f"{self.hung} hung, {len(self.unclear)} without a clear line ({self.seconds:.0f} s)"
         return f"| random kills, {self.what} | {told}, {ends} |"
 
@@ -67,47 +76,79 @@ def run(kills: int = 200, seed: int = 20261121, miniature: bool = False) -> Resu
     started, rng = time.monotonic(), random.Random(seed)
     result = Result("builds with the shipped models" if miniature else "builds without models")
     with TemporaryDirectory() as folder:
-        command, calm = _prepared(Path(folder), miniature)
-        span = _seconds_of(command, Path(folder, "first"))
-        if data_digests(Path(folder, "first")) != calm:
+        steps, calm = _prepared(Path(folder), miniature)
+        spans = [_seconds_of(step(Path(folder, "first"))) for step in steps]
+        if dataset_digests(Path(folder, "first")) != calm:
             raise RuntimeError("two calm builds differ")
         while result.kills.total() < kills:
             output = Path(folder, f"out{result.builds}")
-            while not _is_done(command, output, span, rng, result):
-                pass
+            for step, span in zip(steps, spans, strict=True):
+                while not _is_done(step(output), span, rng, result):
+                    pass
             result.builds += 1
-            result.different += data_digests(output) != calm
+            result.different += dataset_digests(output) != calm
             result.seconds = time.monotonic() - started
             print(result.line(), file=sys.stderr, flush=True)
     return result
 
 
-def _prepared(folder: Path, miniature: bool) -> tuple[list[str], dict[str, str]]:
-    """A build's command without its output, and the bytes that it has to give."""
+def _prepared(folder: Path, miniature: bool) -> tuple[list[Step], dict[str, str]]:
+    """The commands by the output that they are for, and the bytes that they have to give."""
     if miniature:
         write_scenes(folder / "scenes", 48, seed=77)
         config, source = CONFIG, folder / "scenes" / "images"
     else:
         config, source = light_config(folder / "config.yaml", 8, seconds=0.01), pictures(folder / "in", 160)
-    command = [sys.executable, "-m", "pipeline", "build", str(config), "--input", str(source)]
-    command += ["--set", "shard_size=8", "--grace", "2"]
-    subprocess.run(
-        [*command, "--output", str(folder / "calm"), "--executor", "local"], check=True, capture_output=True
-    )
-    return command, data_digests(folder / "calm")
+    for number, picture in enumerate(sorted(source.iterdir())[3::16]):
+        picture.write_bytes(picture.read_bytes()[: 40 + 20 * number])
+    grown = folder / "grown"
+    shutil.copytree(source, grown)
+    for picture in sorted(source.iterdir())[: 48 if miniature else 80]:
+        shutil.copy(picture, grown / f"later-{picture.name}")
+    base = [sys.executable, "-m", "pipeline"]
+    options = ["--set", "shard_size=8", "--grace", "2"]
+
+    def build(source: Path, output: Path, *more: str) -> list[str]:
+        return [*base, "build", str(config), "--input", str(source), "--output", str(output), *options, *more]
+
+    def retry(output: Path) -> list[str]:
+        return [
+            *base,
+            "retry",
+            str(output),
+            "--where",
+            "status=rejected",
+            "--input",
+            str(grown),
+            "--grace",
+            "2",
+        ]
+
+    steps: list[Step] = [
+        lambda output: build(source, output),
+        lambda output: build(grown, output, "--extend"),
+        retry,
+    ]
+    for step in steps:
+        subprocess.run([*step(folder / "calm"), "--executor", "local"], check=True, capture_output=True)
+    return steps, dataset_digests(folder / "calm")
 
 
-def _seconds_of(command: list[str], output: Path) -> float:
+def dataset_digests(dataset: Path) -> dict[str, str]:
+    """SHA-256 of all shards' files, and of the index of all their rows."""
+    index = (dataset / "_meta" / "index.parquet").read_bytes()
+    return {**data_digests(dataset), "index": hashlib.sha256(index).hexdigest()}
+
+
+def _seconds_of(command: list[str]) -> float:
     started = time.monotonic()
-    subprocess.run([*command, "--output", str(output)], check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return time.monotonic() - started
 
 
-def _is_done(command: list[str], output: Path, span: float, rng: random.Random, result: Result) -> bool:
+def _is_done(command: list[str], span: float, rng: random.Random, result: Result) -> bool:
     """One run under fire; whether it came to its end."""
-    run = subprocess.Popen(
-        [*command, "--output", str(output)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     fatal, target = False, ""
     while not fatal and _waited(run, rng.uniform(0, span)):
         target = rng.choice(TARGETS)

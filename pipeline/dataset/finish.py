@@ -40,7 +40,7 @@ _MASK = re.compile(r"entities\..+\.rle\.")
 def finish_dataset(root: Place, split: str = "train") -> Totals:
     """Write what follows from the shards; return what they add up to.
 
-    That is `_meta/shards.json`, `_meta/index.parquet`, `_meta/digests.json` and `README.md`.
+    That is `_meta/shards.json`, `_meta/index.parquet`, `README.md` and, last, `_meta/digests.json`.
     Also removes temporary files that dead writers left.
 
     Raises:
@@ -55,11 +55,21 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     if not (index_path(root).is_file() and path.is_file() and path.read_bytes() == content):
         _write_index(index_path(root), shards, replaced)
         replace(path, content)
-    replace(digests_path(root), _digests(root))
     added = without_replaced(totals(shards), shards, replaced)
     extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
+    # Last: a dataset without it is not finished, whatever else is there from before.
+    replace(digests_path(root), _digests(root))
     return added
+
+
+def unseal(root: Place) -> None:
+    """Say that the dataset is about to change: until `finish_dataset` has been through, it is not finished.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    digests_path(root).unlink(missing_ok=True)
 
 
 def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,11 @@ def source_folder(root: Place) -> Place:
     return meta_folder(root) / "source"
 
 
+def config_path(root: Place) -> Place:
+    """The configuration, with where the work runs."""
+    return meta_folder(root) / "config.yaml"
+
+
 def shards_path(root: Place) -> Place:
     """The list of committed shards: url, samples, rows, bytes, sha256."""
     return meta_folder(root) / "shards.json"
@@ -125,7 +130,6 @@ def report_path(root: Place) -> Place:
 
 
 def is_finished(root: Place) -> bool:
-    """Whether all is there that follows from the shards."""
-    return all(
-        place(root).is_file() for place in (shards_path, index_path, digests_path, card_path, report_path)
-    )
+    """Whether all is there that follows from the shards; the digests are gone while the rest may be stale."""
+    derived = (shards_path, index_path, digests_path, card_path, report_path)
+    return all(place(root).is_file() for place in (*derived, config_path))
