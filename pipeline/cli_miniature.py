@@ -20,6 +20,11 @@ class Part(StrEnum):
     detector = "detector"
     segmenter = "segmenter"
     tagger = "tagger"
+    autoencoder = "autoencoder"
+    clip = "clip"
+    dino = "dino"
+    judge = "judge"
+    text2image = "text2image"
 
 
 @miniature.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def train_part(part: str, run: Path, threads: int) -> Path:
-    """Train `captioner`, `detector`, `segmenter` or `tagger` under `run`; return the saved model's folder."""
+    """Train a model under `run`, by its module in `models.miniature.train`; return the saved folder."""
     function = getattr(import_module(f"models.miniature.train.{part}"), f"train_{part}")
     log = partial(print, flush=True)
     if part == "tagger":

@@ -8,8 +8,10 @@ knows its caption, boxes and masks exactly. Everything is a pure function of `(s
 
 from models.miniature.world.caption import caption_of
 from models.miniature.world.identity import Identity, all_identities, sample_identity
+from models.miniature.world.prompt import Mention, Prompt, prompt_about, sample_prompt
 from models.miniature.world.render import Rendered, RenderedSubject, render_scene
 from models.miniature.world.scene import Placement, Scene, sample_scene
+from models.miniature.world.split import held_out_identity, held_out_prompt, held_out_prompts
 from models.miniature.world.truth import truth_record, write_scenes
 from models.miniature.world.vocabulary import BACKGROUNDS, BUILDS, COLOURS, NOUNS, PATTERNS, TRAITS
 
@@ -21,14 +23,21 @@ __all__ = [
     "PATTERNS",
     "TRAITS",
     "Identity",
+    "Mention",
     "Placement",
+    "Prompt",
     "Rendered",
     "RenderedSubject",
     "Scene",
     "all_identities",
     "caption_of",
+    "held_out_identity",
+    "held_out_prompt",
+    "held_out_prompts",
+    "prompt_about",
     "render_scene",
     "sample_identity",
+    "sample_prompt",
     "sample_scene",
     "truth_record",
     "write_scenes",

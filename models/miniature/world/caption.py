@@ -15,6 +15,10 @@ def caption_of(identities: Sequence[Identity], background: str) -> str:
     return f"{listed} {BACKGROUNDS[background]}"
 
 
+def article(words: str) -> str:
+    """`a` or `an`, as the words after it want it."""
+    return "an" if words[0] in "aeiou" else "a"
+
+
 def _subject(identity: Identity) -> str:
-    article = "an" if identity.body[0] in "aeiou" else "a"
-    return f"{article} {identity.body} {identity.noun}"
+    return f"{article(identity.body)} {identity.body} {identity.noun}"

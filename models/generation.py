@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures from prompts with any diffusers text-to-image folder; image k of a seed is the same in any batch.
+
+Shapes: B images, C latent channels, H = W latent cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.backends.runtime import Runtime
+from models.backends.weights import pretrained
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextToImage(Runtime):
+    """A text-to-image pipeline and how it samples."""
+
+    model: str = "miniature:text2image"
+    steps: int = 30
+    guidance: float = 3.0
+    batch_size: int = 8
+    size: int | None = None
+    """Pixels of a side; the model's own if not given."""
+
+    def load(self) -> Any:
+        """The diffusers pipeline on its device, without bars.
+
+        Raises:
+            MissingWeights: if neither a folder nor the hub has it.
+            MissingDevice: if there is no such GPU here.
+        """
+        from diffusers import DiffusionPipeline
+
+        device, dtype = self.place()
+        pipeline = pretrained(DiffusionPipeline, self.model, self.revision, torch_dtype=dtype).to(device)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def generate(
+        self, pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], negative: str | None = None
+    ) -> Iterator[Image.Image]:
+        """One RGB picture for each prompt and its seed, in order, made in batches."""
+        import torch
+
+        side = {} if self.size is None else {"height": self.size, "width": self.size}
+        for start in range(0, len(prompts), self.batch_size):
+            some = [*prompts[start : start + self.batch_size]]
+            generators = [
+                torch.Generator().manual_seed(seed) for seed in seeds[start : start + self.batch_size]
+            ]
+            yield from pipeline(
+                some,
+                num_inference_steps=self.steps,
+                guidance_scale=self.guidance,
+                generator=generators,
+                negative_prompt=None if negative is None else [negative] * len(some),
+                **side,
+            ).images
