@@ -16,6 +16,7 @@ from pipeline.retry import RetryRequest, begin_retry, checked
 from pipeline.stopping import Stopped, Stopper
 from pipeline.survey import Request, begin, survey
 from pipeline.wording import counted
+from stages.columns import ERROR
 from stages.shard.place import Place
 
 
@@ -64,7 +65,9 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
                 steps.finish(request.root, split_of(retry.config))
             shown = " and ".join(f"{column}={value}" for column, value in retry.where.items())
             failed = what_failed(request.root, split_of(retry.config))
-            print(f"nothing to do: no row of {request.root} has {shown} ({failed})")
+            print(f"nothing to do: no row of {request.root} has {shown}; what came to nothing: {failed}")
+            if retry.where["status"] == ERROR:
+                print("rows that were rejected are meant by --where status=rejected")
             return 0
         _announce(job)
         if not job.todo:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli_miniature import miniature
+from pipeline.closed_pipe import outlive_readers
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.guard import check_packages
@@ -117,19 +118,9 @@ def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image as well")] = False,
 ) -> None:
     """Check a dataset byte by byte; exit 1 and name what is damaged."""
-    from pipeline.dataset.layout import all_shards
-    from pipeline.dataset.verify import verify as check
-    from pipeline.progress import shown
+    from pipeline.verify_command import verify_dataset
 
-    root = _place(dataset)
-    with shown(len(all_shards(root))) as tell:
-        result = check(root, deep=deep, progress=tell)
-    for problem in result.problems:
-        print(problem)
-    print(result.line())
-    if any(problem.shard for problem in result.problems):
-        print("to mend a shard, delete its _stats.json and run the build again, or the retry that it is of")
-    raise typer.Exit(1 if result.problems else 0)
+    raise typer.Exit(verify_dataset(_place(dataset), deep))
 
 
 @app.command()
@@ -191,6 +182,7 @@ def _place(text: str) -> Place:
 
 def main() -> None:
     """Run the command; a user's mistake is one line and exit code 2."""
+    outlive_readers()
     try:
         check_packages()
         code = _run()

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.finish import unseal
 from pipeline.dataset.layout import committed_shards, config_path, is_finished
+from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.newer import newest, replaced_rows
-from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard, restated, write_part
+from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard
 from pipeline.errors import UserError
 from pipeline.extension import renewed
 from pipeline.job import Job, job_of, split_of

@@ -13,6 +13,7 @@ from pipeline.clear import clear_dataset, clear_listings
 from pipeline.config import BuildConfig, resolved
 from pipeline.dataset.finish import unseal
 from pipeline.dataset.layout import config_path, meta_folder
+from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.parts import (
     BUILD,
     EXTEND,
@@ -21,8 +22,6 @@ from pipeline.dataset.parts import (
     known_parts,
     next_shard,
     part_files,
-    restated,
-    write_part,
 )
 from pipeline.errors import UserError
 from pipeline.extension import new_items

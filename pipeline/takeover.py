@@ -147,6 +147,19 @@ def _watched(root: Place, content: bytes, patience: float, tell: Callable[[str],
     return content
 
 
+def at_work(root: Place) -> str | None:
+    """Who writes into a folder, for people; None if nobody does, or if whoever did has ended.
+
+    A lease that cannot be read is nobody's.
+    """
+    try:
+        content = lease_content(root)
+    except OSError:
+        return None
+    holder = holder_of(lease_fields(content or b"") or {})
+    return None if content is None or (holder and holder.is_running() is False) else _who(content)
+
+
 def _in_use(root: Place, content: bytes) -> UserError:
     return UserError(
         f"{root} is being written by {_who(content)}; wait for it, stop it, or give another --output"

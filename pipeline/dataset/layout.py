@@ -73,7 +73,8 @@ def all_shards(root: Place) -> list[ShardFiles]:
     except OSError as error:
         raise UserError(f"{root} cannot be reached: {error}; check address and access") from error
     if not there:
-        raise UserError(f"{root} does not exist; give the folder that `subjectforge build` wrote")
+        what = "is a file" if root.is_file() else "does not exist"
+        raise UserError(f"{root} {what}; give the folder that `subjectforge build` wrote")
     if not data:
         raise UserError(
             f"{root} is not a dataset: it has no folder `data`; give what `subjectforge build` wrote"

@@ -16,12 +16,10 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import committed_shards, source_folder, split_folders
 from pipeline.errors import UserError
-from pipeline.sources.base import LISTING
-from pipeline.sources.shards import shard_slice, write_row_groups
-from stages.shard.commit import rewrite
 from stages.shard.place import Place
 
-_ABOUT = b"subjectforge.part"
+ABOUT = b"subjectforge.part"
+"""Where a file's metadata says what the part is."""
 BUILD, EXTEND, RETRY = "build", "extend", "retry"
 _REMEDY = "restore it, or begin anew with --overwrite"
 
@@ -68,7 +66,7 @@ def read_part(listing: Place) -> Part:
         ValueError: it is no such file.
     """
     with listing.open("rb") as stream, pq.ParquetFile(stream) as file:
-        about = json.loads((file.schema_arrow.metadata or {}).get(_ABOUT, b"{}"))
+        about = json.loads((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
         rows, shards = file.metadata.num_rows, file.metadata.num_row_groups
     if not isinstance(about, dict):
         raise ValueError("it does not say what it is")
@@ -111,28 +109,6 @@ def known_parts(root: Place) -> list[Part]:
     return parts
 
 
-def write_part(root: Place, first: int, listing: pa.Table, shard_size: int, about: Mapping[str, Any]) -> Part:
-    """Plan shards from number `first` on: from then on they are missing until they are committed."""
-    metadata = {_ABOUT: json.dumps(about, sort_keys=True)}
-    path = source_folder(root) / f"{first:05d}.parquet"
-    slices = _slices(listing, shard_size)
-    rewrite(path, lambda stream: write_row_groups(slices, stream, LISTING.with_metadata(metadata)))
-    return read_part(path)
-
-
-def restated(part: Part, about: Mapping[str, Any]) -> Part:
-    """The same part with something else said about it."""
-    metadata = {_ABOUT: json.dumps(about, sort_keys=True)}
-    rows = part.all_rows()
-    rewrite(part.listing, lambda stream: write_row_groups(rows, stream, LISTING.with_metadata(metadata)))
-    return read_part(part.listing)
-
-
 def next_shard(parts: Sequence[Part]) -> int:
     """The number of the first shard that no part holds."""
     return max((part.numbers.stop for part in parts), default=0)
-
-
-def _slices(listing: pa.Table, shard_size: int) -> Iterator[pa.Table]:
-    for shard in range(-(-listing.num_rows // shard_size)):
-        yield listing[shard_slice(shard, shard_size)]

@@ -39,6 +39,8 @@ class Counts:
     errors: int = 0
     instances: int = 0
     bytes: int = 0
+    replaced: int = 0
+    """Rows of which a retry has made newer ones; they are among `rows`."""
 
     def __add__(self, other: "Counts") -> "Counts":
         """Both together."""
@@ -77,5 +79,6 @@ class Verification:
         verdict = counted(len(self.problems), "problem") if self.problems else "all of it as it should be"
         found = f"{counted(n.samples, 'sample')} with {counted(n.instances, 'instance')}"
         lost = f"{n.rejected} rejected, {counted(n.errors, 'error')}"
-        held = f"{counted(n.shards, 'shard')}, {counted(n.rows, 'row')}: {found}, {lost}"
+        older = f" ({n.replaced} of them replaced by newer ones)" if n.replaced else ""
+        held = f"{counted(n.shards, 'shard')}, {counted(n.rows, 'row')}{older}: {found}, {lost}"
         return f"{held}; {n.bytes / 1e6:.1f} MB, {verdict}"

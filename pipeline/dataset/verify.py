@@ -48,9 +48,10 @@ def verify(
     parts, unlisted = _read_parts(root, damaged)
     groups, unreadable = (None, []) if "index.parquet" in damaged else read_index(root)
     problems += [*unlisted, *_check_listed(parts, shards), *unreadable, *check_listing(parts or [])]
-    counts, listings, extras = Counts(), [], {}
+    listings, extras = [], {}
     replaced, wrong = check_replacing(shards, parts or [])
     problems += wrong
+    counts = Counts(replaced=sum(map(len, replaced.values())))
     indexed = [
         None if groups is None else Indexed(index_path(root), groups.get(f.number, -1), replaced[f.number])
         for f in shards

@@ -4,7 +4,7 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from pipeline.dataset.layout import meta_folder, split_folders
+from pipeline.dataset.layout import committed_shards, meta_folder, split_folders
 from pipeline.dataset.problem import Problem
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, below
@@ -15,13 +15,16 @@ def check_foreign(root: Place, shards: Sequence[ShardFiles]) -> Iterator[Problem
 
     Args:
         root: of the dataset.
-        shards: the committed ones.
+        shards: those that were committed when the check began.
     """
-    ours = {path for files in shards for path in (files.tar, files.parquet, files.stats)}
     folders = split_folders(root)
     holding = {files.folder for files in shards} or {*folders}
     begun = {path for folder in folders for path in _begun(root, folder)}
-    for path in sorted(path for folder in (root / "data", *folders) for path in folder.iterdir()):
+    found = sorted(path for folder in (root / "data", *folders) for path in folder.iterdir())
+    # Those too that a run has committed in the meantime.
+    now = [files for folder in folders for files in committed_shards(root, folder.name)]
+    ours = {path for files in (*shards, *now) for path in (files.tar, files.parquet, files.stats)}
+    for path in found:
         if path.is_symlink():
             yield Problem("", f"{below(path, root)} is a link, not the dataset's own")
         if path not in ours and path not in holding:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.dataset.verify_json import differences
 from pipeline.dataset.verify_masks import check_entities, check_label_map
@@ -106,6 +106,8 @@ def _check_jpeg(row: dict[str, Any], content: bytes, deep: bool) -> Iterator[Fin
                 yield "jpg", 0, f"the JPEG is {image.mode}, {image.width} x {image.height} pixels"
             if deep:
                 image.load()
+    except UnidentifiedImageError:
+        yield "jpg", 0, "the JPEG is none"
     except Exception as error:
         yield "jpg", 0, f"the JPEG is unreadable: {error}"
 

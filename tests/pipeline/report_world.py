@@ -13,7 +13,7 @@ import yaml
 from pycocotools import mask as coco_mask
 
 from pipeline.config import BuildConfig, resolved
-from pipeline.dataset.parts import write_part
+from pipeline.dataset.new_part import write_part
 from pipeline.dataset.run_lengths import decode_run_lengths
 from pipeline.sources import open_source
 from stages import STAGES, stage_class

@@ -2,7 +2,8 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.dataset.parts import known_parts, next_shard, read_part, write_part
+from pipeline.dataset.new_part import write_part
+from pipeline.dataset.parts import known_parts, next_shard, read_part
 from pipeline.errors import UserError
 from pipeline.sources.base import LISTING, Item, Member, listing_table
 from pipeline.sources.shards import shard_count, shard_slice

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.dataset.layout import all_shards
-from pipeline.dataset.parts import write_part
+from pipeline.dataset.new_part import write_part
 from pipeline.dataset.run_lengths import decode_run_lengths
 from pipeline.report import write_report
 from pipeline.report.card import caption_pieces

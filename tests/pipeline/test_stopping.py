@@ -118,8 +118,10 @@ def test_a_second_run_is_refused_until_the_first_is_dead(tmp_path, source):
     assert f"process {first.pid}" in line
     assert "another --output" in line
     assert first.poll() is None
+    assert f"process {first.pid}" in subjectforge("verify", dataset).stdout.splitlines()[0]
     first.kill()
     first.wait()
+    assert "is being written" not in subjectforge("verify", dataset).stdout
     gate.touch()
     build(source, dataset, "--executor", "local", config=config)
     build(source, tmp_path / "calm", "--executor", "local", config=config)

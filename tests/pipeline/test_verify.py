@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset.finish import finish_dataset
+from pipeline.dataset.layout import all_shards
 from pipeline.dataset.problem import Problem, Verification
 from pipeline.dataset.verify import verify
+from pipeline.dataset.verify_foreign import check_foreign
 from pipeline.errors import UserError
 from tests.shards import shard_table, write_dataset, write_source, write_tables
 
@@ -424,3 +426,8 @@ def test_stats_that_only_python_takes_for_the_same(dataset: Path) -> None:
     path = dataset / "data/train/00001_stats.json"
     path.write_text(path.read_text().replace('"failed_to_resize": 0', '"failed_to_resize": false'))
     assert about(check(dataset), "train/00001", "failed_to_resize is False")
+
+
+def test_what_was_committed_meanwhile_is_nothing_foreign(dataset: Path) -> None:
+    earlier = all_shards(dataset)[:-1]
+    assert [*check_foreign(dataset, earlier)] == []

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset.finish import finish_dataset
-from pipeline.dataset.parts import read_parts, write_part
+from pipeline.dataset.new_part import write_part
+from pipeline.dataset.parts import read_parts
 from pipeline.errors import UserError
 from pipeline.retry import conditions
 from tests.pipeline.light import events_of, light_config, pictures, rows_of
@@ -204,7 +205,7 @@ def test_a_manifest_alone_makes_no_dataset(tmp_path, source, config):
 
 
 def test_a_retry_of_a_reason_that_no_row_has_says_which_there_are(flawed):
-    assert "(flaky: ConnectionError 1)" in retry(flawed, "reason=unraedable").stdout
+    assert "came to nothing: flaky: ConnectionError 1" in retry(flawed, "reason=unraedable").stdout
 
 
 def test_a_retry_of_an_unfinished_build_says_so(flawed):

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import subprocess
+import sys
+
+from pipeline.dataset.verify import verify
+from tests.pipeline.light import events_of, light_config, pictures
+from tests.pipeline.runs import ROOT
+
+
+def test_a_build_outlives_whoever_reads_what_it_says(tmp_path):
+    config, source = light_config(tmp_path / "config.yaml"), pictures(tmp_path / "in", list(range(20, 40)))
+    command = [sys.executable, "-m", "pipeline", "build", config, "--input", source]
+    command += ["--output", tmp_path / "out", "--executor", "local"]
+    run = subprocess.Popen(
+        [*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert run.stdout is not None
+    assert "to do" in run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(120) == 0
+    assert verify(tmp_path / "out", workers=1).ok
+    assert events_of(tmp_path / "out")[-1] == "end"
+    assert json.loads((tmp_path / "out" / "_meta" / "shards.json").read_text())
