@@ -47,12 +47,15 @@ class Stopper:
         self.listen()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._raised = True
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        ended, self._raised = self._raised, True
         for timer in self._timers:
             timer.cancel()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._before)
+        # Compiled code in which `Stopped` was raised may have made a SystemError of it.
+        if ended and isinstance(error, Exception):
+            raise Stopped(*self._end) from error
 
     def listen(self) -> None:
         """Take SIGTERM over (again): Ray does when it starts, and prints its own stack."""

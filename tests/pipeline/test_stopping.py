@@ -10,6 +10,7 @@ import time
 import pytest
 
 from pipeline.events import read_events
+from pipeline.stopping import Stopped, Stopper
 from tests.pipeline.light import events_of, light_config, pictures
 from tests.pipeline.runs import ROOT, build, digests, one_line, subjectforge
 
@@ -144,3 +145,15 @@ def test_a_run_whose_folder_was_taken_stops_before_it_writes(tmp_path, source):
     assert "another run took it over" in complaints
     assert digests(dataset) == before
     assert lease.exists()
+
+
+def test_what_compiled_code_makes_of_an_end_is_that_end():
+    with pytest.raises(Stopped, match="SIGTERM") as told, Stopper(5.0):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Stopped as stopped:
+            raise SystemError("returned a result with an exception set") from stopped
+    assert told.value.code == 0
+    with pytest.raises(SystemError), Stopper(5.0):
+        raise SystemError("of its own")
