@@ -147,13 +147,18 @@ def test_a_run_whose_folder_was_taken_stops_before_it_writes(tmp_path, source):
     assert lease.exists()
 
 
-def test_what_compiled_code_makes_of_an_end_is_that_end():
-    with pytest.raises(Stopped, match="SIGTERM") as told, Stopper(5.0):
+def until_stopped_in_compiled_code():
+    with Stopper(5.0):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         except Stopped as stopped:
             raise SystemError("returned a result with an exception set") from stopped
+
+
+def test_what_compiled_code_makes_of_an_end_is_that_end():
+    with pytest.raises(Stopped, match="SIGTERM") as told:
+        until_stopped_in_compiled_code()
     assert told.value.code == 0
     with pytest.raises(SystemError), Stopper(5.0):
         raise SystemError("of its own")
