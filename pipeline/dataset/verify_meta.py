@@ -39,7 +39,7 @@ def check_manifest(root: Place) -> Iterator[Problem]:
 def _without_resources(config: Any) -> Any:
     """What decides the bytes: where and how fast stages run is no part of it."""
     stages = config.get("stages") if isinstance(config, dict) else None
-    if not isinstance(stages, dict):
+    if not (isinstance(stages, dict) and all(isinstance(stage, dict) for stage in stages.values())):
         return config
     kept = {
         name: {key: value for key, value in stage.items() if key != "resources"}

@@ -217,8 +217,9 @@ def test_damage_to_what_is_known_of_the_build(dataset: Path, name: str) -> None:
 
 
 def test_a_manifest_or_configuration_that_was_edited(dataset: Path) -> None:
-    (dataset / "_meta" / "config.yaml").write_text("shard_size: 3\n")
-    assert about(check(dataset), "config.yaml is not the configuration of the manifest")
+    for content in ("shard_size: 3\n", "stages: {read: no mapping}\n", "stages: 3\n", "[]\n"):
+        (dataset / "_meta" / "config.yaml").write_text(content)
+        assert about(check(dataset), "config.yaml is not the configuration of the manifest")
     path = dataset / "_meta" / "manifest.json"
     path.write_text(path.read_text().replace('"config": {}', '"config": {"shard_size": 3}'))
     assert about(check(dataset), "manifest.json", "fingerprint")
