@@ -145,6 +145,45 @@ def inspect(
 
 
 @app.command()
+def generate(
+    prompt: Annotated[str, typer.Option(help="What to draw")],
+    count: Annotated[int, typer.Option("--n", min=1, help="How many pictures")] = 8,
+    output: Annotated[Path, typer.Option(help="Folder for the pictures")] = Path("runs/generated"),
+    model: Annotated[
+        str, typer.Option(help="diffusers folder or hub name; the shipped miniature if not given")
+    ] = "miniature:text2image",
+    revision: Annotated[str | None, typer.Option(help="Commit or tag on the hub")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first picture; the next has the next")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps")] = 30,
+    guidance: Annotated[float, typer.Option(min=1, help="Classifier-free guidance; 1 is none")] = 3.0,
+    negative: Annotated[str | None, typer.Option(help="What to stay away from")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Pixels of a side; the model's own by itself")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
+) -> None:
+    """Draw pictures of a prompt with any text-to-image pipeline in diffusers' layout."""
+    from models.generation import TextToImage
+    from pipeline.generate_command import generate_pictures
+
+    try:
+        sampler = TextToImage(
+            model=model,
+            revision=revision,
+            steps=steps,
+            guidance=guidance,
+            size=size,
+            device=device,
+            threads=threads,
+        )
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
+    for line in generate_pictures(sampler, prompt, count, seed, negative, output):
+        print(line)
+
+
+@app.command()
 def report(dataset: Dataset) -> None:
     """Write report.html again."""
     from pipeline.report import write_report

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the trainings of the text-to-image miniature rest on."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from models.miniature.train import text2image
+from models.miniature.train.autoencoder import build_model, centre_latents
+from models.miniature.train.clip import contrast
+from models.miniature.train.clip_batch import fitting, patch_labels, pictures
+from models.miniature.train.latents import encode, load_latents
+from models.miniature.train.layouts import LAYOUTS, PIXELS, load_layouts
+from models.miniature.train.tokenizers import prompt_tokenizer
+from models.miniature.world import NOUNS, held_out_identity, held_out_prompt
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def layouts(cache):
+    return load_layouts(cache, share=0.004)
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    torch.manual_seed(1)
+    return build_model().eval()
+
+
+def test_nothing_that_is_held_out_is_trained_on(layouts):
+    rng = np.random.default_rng(0)
+    for layout in layouts.values():
+        assert len(layout.rows) < len(layout.scenes)
+        for row in range(len(layout.scenes)):
+            held = any(map(held_out_identity, layout.identities(row)))
+            assert held == (row not in layout.rows)
+        for row in layout.rows[:40]:
+            prompt = layout.prompt(int(row), rng)
+            assert not held_out_prompt(prompt)
+            assert prompt.somewhere == (layout.series == "single")
+            assert len(prompt.mentions) == (2 if layout.series == "pair" else 1)
+
+
+def test_a_batch_of_pictures_is_a_pure_function_of_seed_and_step(layouts):
+    one, other = (pictures([*layouts.values()], 8, 3, 5) for _ in range(2))
+    for left, right in zip(one, other, strict=True):
+        assert np.array_equal(left.pixels_HWC, right.pixels_HWC)
+        assert left.prompt == right.prompt
+    assert one[0].prompt != pictures([*layouts.values()], 8, 3, 6)[0].prompt
+
+
+def test_every_prompt_fits_its_own_picture_and_patches_show_its_subjects(layouts):
+    batch = pictures([*layouts.values()], 48, 4, 0)
+    assert fitting(batch).diagonal().all()
+    assert not fitting(batch).all()
+    nouns = patch_labels(batch, 8)["noun"]
+    for picture, labels in zip(batch, nouns, strict=True):
+        shown = {NOUNS[label - 1] for label in labels.flatten().tolist() if label > 0}
+        assert shown <= {identity.noun for identity in picture.identities}
+    assert (nouns > 0).float().mean() > 0.1
+
+
+def test_pairs_that_fit_by_chance_do_not_count_as_wrong():
+    logits = torch.tensor([[5.0, 5.0], [-5.0, 5.0]])
+    apart = contrast(logits, torch.eye(2, dtype=torch.bool))
+    together = contrast(logits, torch.tensor([[True, True], [False, True]]))
+    assert together < 0.01 < apart
+
+
+def test_every_word_of_the_world_is_one_token_and_any_other_can_be_spelt():
+    tokenizer = prompt_tokenizer(24)
+    text = "a striped orange turtle and a spotted purple fish somewhere in the kitchen"
+    assert len(tokenizer.tokenize(text)) == len(text.split())
+    spelt = tokenizer("Zürich 7?").input_ids
+    assert spelt.count(tokenizer.eos_token_id) == 1
+    assert tokenizer.decode(spelt, skip_special_tokens=True).strip() == "zürich 7 ?"
+
+
+def test_centring_the_latents_changes_no_decoded_picture(autoencoder, layouts):
+    scenes = layouts["centred"].scenes
+    image = torch.from_numpy(scenes.image_NHWC[:16]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    centred = AutoencoderKL.from_config(autoencoder.config)
+    centred.load_state_dict(autoencoder.state_dict())
+    with torch.no_grad():
+        centred.quant_conv.bias[:8] += torch.arange(8) * 0.3
+        before = centred.decode(centred.encode(image).latent_dist.mean).sample
+        std = (
+            centred.encode(image).latent_dist.std
+            / centred.encode(image).latent_dist.mean.std((0, 2, 3))[:, None, None]
+        )
+        centre_latents(centred, [image])
+        posterior = centred.encode(image).latent_dist
+        assert torch.allclose(centred.decode(posterior.mean).sample, before, atol=1e-4)
+        assert torch.allclose(posterior.std / posterior.mean.std((0, 2, 3))[:, None, None], std, rtol=1e-3)
+    scaled = encode(centred, image)
+    assert scaled.mean((0, 2, 3)).abs().max() < 1e-3
+    assert torch.allclose(scaled.std((0, 2, 3)), torch.ones(8), atol=0.02)
+
+
+def test_latents_on_disk_are_the_encoded_pictures_and_their_mirror_images(cache, autoencoder, layouts):
+    layout = layouts["pair"]
+    latents = load_latents(cache, layout, autoencoder)
+    image = torch.from_numpy(layout.scenes.image_NHWC[5:6]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    for mirrored in (0, 1):
+        wanted = encode(autoencoder, image.flip(-1) if mirrored else image)[0]
+        assert np.allclose(latents[5, mirrored], wanted.half().numpy(), atol=2e-3)
+    again = load_latents(cache, layout, autoencoder)
+    assert again.shape == (len(layout.scenes), 2, 8, PIXELS // 4, PIXELS // 4)
+
+
+def test_a_batch_for_the_unet_is_a_pure_function_of_its_step(cache, autoencoder, layouts):
+    latents = {name: load_latents(cache, layout, autoencoder) for name, layout in layouts.items()}
+    one, other = (text2image.draw(layouts, latents, (0.4, 0.3, 0.3), 11) for _ in range(2))
+    assert torch.equal(one.latents_BCHW, other.latents_BCHW)
+    assert one.texts == other.texts
+    assert one.texts != text2image.draw(layouts, latents, (0.4, 0.3, 0.3), 12).texts
+    assert 0.02 < one.subject_BHW.mean() < 0.6
+
+
+def test_the_curriculum_begins_with_single_subjects_in_the_middle_and_ends_with_all():
+    assert text2image.shares(0.0) == (1.0, 0.0, 0.0)
+    assert min(text2image.shares(1.0)) > 0.2
+    for progress in np.linspace(0, 1, 7):
+        assert sum(text2image.shares(progress)) == pytest.approx(1)
+    assert len(LAYOUTS) == len(text2image.shares(0.5))
+
+
+def test_timesteps_are_spread_over_the_schedule():
+    times = text2image.spread_times(10, torch.Generator().manual_seed(0))
+    assert (times // 100).tolist() == list(range(10))
+
+
+def test_the_schedule_ends_without_any_signal():
+    scheduler = text2image.build_scheduler()
+    assert scheduler.alphas_cumprod[-1] == 0
+    assert scheduler.alphas_cumprod[0] > 0.998
