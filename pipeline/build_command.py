@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 from pipeline import build as steps
 from pipeline.build import RunOptions
+from pipeline.config import BuildConfig
 from pipeline.dataset.layout import is_finished
 from pipeline.executor import Executor
 from pipeline.job import Job, split_of
 from pipeline.lease import Lease
 from pipeline.operators import check_capacity, operators
 from pipeline.remaining import unfinished_builds, unfinished_retries, what_failed
-from pipeline.retry import RetryRequest, begin_retry, checked
+from pipeline.retry import RetryRequest, checked
+from pipeline.retry_plan import begin_retry
 from pipeline.stopping import Stopped, Stopper
 from pipeline.survey import Request, begin, survey
 from pipeline.wording import counted
 from stages.columns import ERROR
+from stages.shard.fence import lease_path
 from stages.shard.place import Place
 
 
@@ -35,7 +38,7 @@ def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
     if outlook.planned and not (job := outlook.job()).todo and is_finished(root):
         print(job.line())
         return _nothing(root)
-    _check_room(request, options)
+    _check_room(request.config, options)
     with Lease.take(root) as lease:
         job = begin(outlook)
         _announce(job)
@@ -56,8 +59,11 @@ def retry_rows(request: RetryRequest, options: RunOptions) -> int:
 
 def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
     retry = checked(request)
+    _check_room(retry.config, options)
+    # Whoever comes to the end gives the lease back.
+    interrupted = lease_path(request.root).is_file()
     with Lease.take(request.root) as lease:
-        job = begin_retry(retry)
+        job = begin_retry(retry, interrupted)
         for line in unfinished_builds(request.root):
             print(line)
         if job is None:
@@ -72,16 +78,16 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
         _announce(job)
         if not job.todo:
             steps.finish(request.root, job.split)
-            print("nothing left to make; index, card and report written")
+            print("nothing left to make; index, card and report written; again, it tries what still fails")
             return 0
         return _carried_out(job, options, lease, stopper)
 
 
-def _check_room(request: Request, options: RunOptions) -> None:
+def _check_room(config: BuildConfig, options: RunOptions) -> None:
     """Refuse what this machine alone cannot run before anything is written or removed."""
     alone = options.ray.address is None and not os.environ.get("RAY_ADDRESS")
     if options.executor == Executor.ray and alone:
-        chain = operators(request.config.stages)
+        chain = operators(config.stages)
         check_capacity(chain, options.ray.cpus or os.cpu_count() or 1, float("inf"), "this machine")
 
 

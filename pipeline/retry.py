@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making chosen rows of a dataset anew: a part of its own, whose rows take the place of the older ones."""
+"""A request to make chosen rows of a dataset anew, checked; `pipeline.retry_plan` plans it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.config import BuildConfig, load_config
-from pipeline.dataset.finish import unseal
-from pipeline.dataset.layout import committed_shards, config_path, is_finished
-from pipeline.dataset.new_part import restated, write_part
-from pipeline.dataset.newer import newest, replaced_rows
-from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard
+from pipeline.dataset.layout import committed_shards, config_path
+from pipeline.dataset.parts import RETRY, Part, known_parts
 from pipeline.errors import UserError
-from pipeline.extension import renewed
 from pipeline.job import Job, job_of, split_of
-from pipeline.manifest import changes, identity_of, known_identity
-from pipeline.remaining import shown
-from pipeline.sources import LISTING, Source
-from pipeline.sources.digest import source_digest
+from pipeline.manifest import changes, differences, identity_of, known_identity
+from pipeline.sources import Source
 from pipeline.survey import opened
-from stages.columns import ERROR, OK
-from stages.shard.files import place_of
-from stages.shard.place import Place
-from stages.write import refused
+from stages.extra_columns import extra_columns
+from stages.shard.place import Place, open_parquet
+from stages.write import Write
 
 COLUMNS = ("status", "stage", "reason", "source_key", "key")
 """What rows can be chosen by."""
+_FIXED = ("config.shard_size", "config.source", "config.stages.write", "schema_version")
+"""What all of a dataset has in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +70,9 @@ def checked(request: RetryRequest) -> Retry:
     where, known = conditions(request.where), known_identity(request.root)
     config = load_config(config_path(request.root), request.overrides)
     identity = identity_of(config)
-    if not request.accept_changes and (changed := changes(known, identity)):
-        raise UserError(
-            f"{request.root} was made otherwise; changed since: {changed}; undo that, or give "
-            "--accept-changes to make the rows as things are now"
-        )
+    if changed := changes(known, identity):
+        _refuse_changes(request, differences(known, identity), changed)
+        _refuse_other_columns(request.root, config)
     inputs = {part.about.get("input") for part in known_parts(request.root) if part.kind != RETRY}
     if request.source is None and (len(inputs) > 1 or None in inputs):
         raise UserError(
@@ -91,63 +82,41 @@ def checked(request: RetryRequest) -> Retry:
     return Retry(request.root, where, config, origin, identity, request.accept_changes)
 
 
-def begin_retry(retry: Retry) -> Job | None:
-    """Plan a retry, or find one that was not finished; None if no row is meant.
-
-    Raises:
-        UserError: another retry is unfinished, or the dataset's listings or shards cannot be read.
-    """
-    parts = known_parts(retry.root)
-    try:
-        for part in (part for part in parts if part.kind == RETRY):
-            if (job := retry.job(part)).todo or (part == parts[-1] and _lacks_its_end(retry, part)):
-                return _gone_on_with(retry, part, job)
-        listing = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
-        if not listing.num_rows:
-            return None
-        digest = source_digest(retry.origin)
-        if _is_another(digest, parts):
-            listing = renewed(listing, retry.origin.listing())
-        unseal(retry.root)
-        part = write_part(
-            retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about(digest)
-        )
-    except OSError as error:
-        raise UserError(refused("the listing of what to retry", retry.root, error)) from error
-    return retry.job(part)
-
-
-def _is_another(digest: str, parts: Sequence[Part]) -> bool:
-    """Whether the source is not what it was when it was listed last."""
-    builds = [part for part in parts if part.kind != RETRY][-1:]
-    retries = [part for part in parts if part.kind == RETRY]
-    return any(part.about.get("source") != digest for part in (*builds, *retries))
-
-
-def _lacks_its_end(retry: Retry, part: Part) -> bool:
-    """Whether a retry that is asked for again made its rows, but did not get to finish the dataset."""
-    return part.about.get("where") == retry.where and not is_finished(retry.root)
-
-
-def _gone_on_with(retry: Retry, part: Part, job: Job) -> Job:
-    """The job of an unfinished retry, if it is the one that is asked for."""
-    if part.about.get("where") != retry.where:
+def _refuse_changes(request: RetryRequest, paths: Sequence[str], changed: str) -> None:
+    if not request.accept_changes:
         raise UserError(
-            f"{retry.root}: an earlier retry ({shown(part)}) is not finished; run that again first"
+            f"{request.root} was made otherwise; changed since: {changed}; undo that, or give "
+            "--accept-changes to make the rows as things are now"
         )
-    begun = part.about.get("identity", {})
-    if changed := changes(begun, retry.identity):
-        if not retry.accept_changes:
-            raise UserError(
-                f"{retry.root}: this retry was begun otherwise; changed since: {changed}; undo that, or give "
-                "--accept-changes to make the rest as things are now"
-            )
-        earlier = [*part.about.get("earlier", []), begun]
-        unseal(retry.root)
-        job = retry.job(restated(part, {**part.about, "identity": retry.identity, "earlier": earlier}))
-    unseal(retry.root)
-    job.forget_damaged()
-    return job
+    if fixed := [path for path in paths if path.startswith(_FIXED)]:
+        raise UserError(
+            f"{request.root}: {', '.join(fixed)} cannot change in a retry; build into another --output"
+        )
+
+
+def _refuse_other_columns(root: Place, config: BuildConfig) -> None:
+    """A table of all shards has one schema, so no change may alter what the rows have."""
+    shards = committed_shards(root, split_of(config))
+    if not shards:
+        return
+    try:
+        with open_parquet(shards[0].parquet) as file:
+            there = extra_columns(file.schema_arrow)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{shards[0].parquet} cannot be read ({error}); run the build again first") from error
+    # What `write` gives are receipts, not rows.
+    stages = [stage for stage in config.stages.values() if not isinstance(stage, Write)]
+    added = extra_columns(pa.schema([field for stage in stages for field in stage.outputs]))
+    differing = {name for name, _ in set(_kinds(there)) ^ set(_kinds(added))}
+    if differing:
+        raise UserError(
+            f"{root}: the rows would have other columns than the dataset ({', '.join(sorted(differing))}); "
+            "build into another --output"
+        )
+
+
+def _kinds(schema: pa.Schema) -> list[tuple[str, str]]:
+    return [(field.name, str(field.type)) for field in schema]
 
 
 def conditions(where: Sequence[str]) -> dict[str, str]:
@@ -169,30 +138,3 @@ def conditions(where: Sequence[str]) -> dict[str, str]:
             f"--where status={found['status']}: only rows with status error or rejected are retried"
         )
     return found
-
-
-def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
-    """Of each shard, the listing of the rows that are meant, with the keys that they replace."""
-    replaced = replaced_rows(retry.root)
-    for shard in committed_shards(retry.root, split_of(retry.config)):
-        try:
-            with shard.parquet.open("rb") as stream:
-                rows = pq.read_table(stream, columns=list(COLUMNS))
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{shard.parquet} cannot be read ({error}); run the build again first") from error
-        rows = newest(rows, replaced.get(shard.number, ()))
-        for column, value in retry.where.items():
-            rows = rows.filter(pc.equal(rows[column], value))  # pyright: ignore[reportAttributeAccessIssue]
-        if rows.num_rows:
-            part = next(part for part in parts if shard.number in part.numbers)
-            yield _again(part.rows(shard.number), rows["key"].to_pylist())
-
-
-def _again(listing: pa.Table, keys: list[str]) -> pa.Table:
-    items = listing.take([place_of(key)[1] for key in keys]).to_pylist()
-    for item, key in zip(items, keys, strict=True):
-        item["replaces"] = key
-        # A file that could not be opened when it was listed may be right by now.
-        if item["status"] == ERROR and (item["members"] or item["row"] is not None):
-            item.update(status=OK, reason=None, detail=None)
-    return pa.Table.from_pylist(items, LISTING)

@@ -3,6 +3,8 @@
 
 import json
 import sys
+import threading
+from collections import Counter, defaultdict
 from typing import Any, Self
 
 import pyarrow as pa
@@ -27,6 +29,9 @@ class RunLog:
         """Made by the executor once it is connected, if it is Ray."""
         self._job = job
         self._events = Events(job.root, token)
+        # The watchdog tells of deaths from its own thread.
+        self._turn = threading.RLock()
+        self._deaths: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __enter__(self) -> Self:
         job, begun = self._job, len(self._job.todo) < self._job.shards
@@ -53,8 +58,12 @@ class RunLog:
             self._shard(row)
 
     def died(self, shard: str, operator: str, deaths: int) -> None:
-        """A worker died over a shard."""
-        self._tell("worker_died", shard=shard, operator=operator, deaths=deaths)
+        """Workers have died over a shard, so many by now at this operator; each death is told once."""
+        with self._turn:
+            told = self._deaths[shard]
+            for death in range(told[operator] + 1, deaths + 1):
+                self._tell("worker_died", shard=shard, operator=operator, deaths=death)
+            told[operator] = max(told[operator], deaths)
 
     def stalled(self, line: str, last: bool = False) -> None:
         """Nothing moves; `last` if the run is ended for it."""
@@ -70,9 +79,10 @@ class RunLog:
             self.metrics.committed(row)
         names = ("rows", "samples", "rejected", "errors", "instances", "deaths", "tar_sha256")
         seconds = json.loads(row["seconds"] or "{}")
-        self._tell(
-            "shard", shard=f"{row['shard']:05d}", seconds=seconds, **{name: row[name] for name in names}
-        )
+        shard = f"{row['shard']:05d}"
+        # Those that came and went between two looks of whoever watches.
+        self.died(shard, "", row["deaths"] - self._deaths[shard].total())
+        self._tell("shard", shard=shard, seconds=seconds, **{name: row[name] for name in names})
         for stage, size in json.loads(row["backoff"] or "{}").items():
             self._tell("backoff", shard=f"{row['shard']:05d}", stage=stage, batch_size=size)
         if row["isolated"]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,6 @@ from pipeline.metrics import Metrics
 from pipeline.operators import Operator, StageError, check_capacity, check_devices, spare_line
 from pipeline.raylet import is_running, started_raylets
 from pipeline.shard_reader import ShardReader
-from pipeline.stopping import BY_SIGTERM, Stopped
 from pipeline.yielding_worker import YieldingWorker
 from stages.attempts import Notes
 from stages.backend import check_weights
@@ -71,7 +71,7 @@ def run_ray(
         # Ray has put a handler of its own there, which exits.
         run.stopper.listen()
     except SystemExit:
-        raise Stopped(BY_SIGTERM, 0) from None
+        raise run.stopper.end from None
     import ray
     from ray.exceptions import RayError
 
@@ -137,7 +137,8 @@ def _connect(options: RayOptions) -> None:
         {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
     )
     try:
-        with _silent_stderr():
+        # Ray may end this process while it starts one of its own: then its last words are all there is.
+        with nullcontext() if address == "local" else _silent_stderr():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except Exception as error:
         # A raylet or GCS that dies while it starts is a plain Exception.
@@ -161,13 +162,16 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what compiled code prints; exceptions still say what went wrong."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Drop what compiled code prints; exceptions, and what we say ourselves, still tell what went wrong."""
+    kept, nowhere, ours = os.dup(2), os.open(os.devnull, os.O_WRONLY), sys.stderr
     try:
-        os.dup2(nowhere, 2)
-        yield
+        with os.fdopen(os.dup(2), "w", buffering=1) as aside:
+            sys.stderr = aside
+            os.dup2(nowhere, 2)
+            yield
     finally:
         os.dup2(kept, 2)
+        sys.stderr = ours
         os.close(kept)
         os.close(nowhere)
 

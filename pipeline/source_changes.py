@@ -28,6 +28,8 @@ def source_changes(parts: Sequence[Part], origin: Source, digest: str, limit: in
 
 
 def _file_changes(parts: Sequence[Part], origin: Source) -> str:
+    # Beyond a limit nothing was listed, and what is there now is not for that reason new.
+    whole = parts[-1].about.get("limit") is None
     known = {path for part in parts for rows in part.all_rows(["path"]) for path in rows["path"].to_pylist()}
     found = {
         encoded(file.path)
@@ -37,7 +39,7 @@ def _file_changes(parts: Sequence[Part], origin: Source) -> str:
     }
     told = [
         f"{counted(len(paths), 'file')} {what}, the first is {min(paths)!r}"
-        for what, paths in (("new", found - known), ("gone", known - found))
+        for what, paths in (("new", found - known if whole else set()), ("gone", known - found))
         if paths
     ]
-    return "; ".join(told) or "sizes of files"
+    return "; ".join(told) or ("sizes of files" if whole else "files beyond the limit, or sizes of files")

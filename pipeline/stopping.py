@@ -57,6 +57,11 @@ class Stopper:
         if ended and isinstance(error, Exception):
             raise Stopped(*self._end) from error
 
+    @property
+    def end(self) -> Stopped:
+        """What ends the run: the watchdog if it has asked for it, else SIGTERM."""
+        return Stopped(*self._end)
+
     def listen(self) -> None:
         """Take SIGTERM over (again): Ray does when it starts, and prints its own stack."""
         if threading.current_thread() is threading.main_thread():

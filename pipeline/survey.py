@@ -191,7 +191,7 @@ def _gone_on_with(outlook: Outlook) -> Outlook:
 
 def _can_list_again(outlook: Outlook) -> bool:
     """Whether a lost listing would come out as it was: it was the only one, and the source is the same."""
-    if len(part_files(outlook.request.root)) > 1:
+    if any(int(path.stem) for path in part_files(outlook.request.root)):
         return False
     manifest = json.loads((meta_folder(outlook.request.root) / "manifest.json").read_bytes())
     return manifest.get("listed") == _listed(outlook)

@@ -9,6 +9,7 @@ part; items that the source got later are another, and so is every retry.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import committed_shards, source_folder, split_folders
 from pipeline.errors import UserError
-from stages.shard.place import Place
+from stages.shard.place import Place, open_parquet
 
 ABOUT = b"subjectforge.part"
 """Where a file's metadata says what the part is."""
@@ -48,14 +49,27 @@ class Part:
 
     def rows(self, shard: int) -> pa.Table:
         """The listing of one of its shards."""
-        with self.listing.open("rb") as stream, pq.ParquetFile(stream) as file:
-            return file.read_row_group(shard - self.first)
+        status = self.listing.stat()
+        file = _opened(self.listing, status.st_size, getattr(status, "st_mtime_ns", 0))
+        return file.read_row_group(shard - self.first)
 
     def all_rows(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The listings of all its shards in order; the file, whose footer grows with them, is opened once."""
         with self.listing.open("rb") as stream, pq.ParquetFile(stream) as file:
             for group in range(self.shards):
                 yield file.read_row_group(group, columns=columns)
+
+
+@lru_cache(maxsize=4)
+def _opened(listing: Place, size: int, changed: int) -> pq.ParquetFile:
+    """A listing that stays open: its footer, which grows with the number of shards, is read once a process.
+
+    Args:
+        listing: the file.
+        size: its bytes; with `changed` they tell one file of that name from the next.
+        changed: when it was written.
+    """
+    return open_parquet(listing)
 
 
 def read_part(listing: Place) -> Part:

@@ -34,15 +34,15 @@ def check_replacing(
 ) -> tuple[dict[int, frozenset[str]], list[Problem]]:
     """By shard number, keys of rows that later shards replace; and what is wrong with those that do."""
     by_number = {shard.number: shard for shard in shards}
-    found: dict[int, set[str]] = defaultdict(set)
+    found: dict[int, dict[str, str]] = defaultdict(dict)
     problems: list[Problem] = []
     for part in (part for part in parts if part.kind == RETRY):
         try:
             # By its listing: what a damaged shard replaced is known all the same.
-            for number, rows in zip(part.numbers, part.all_rows(["replaces"]), strict=True):
+            columns = ["source_key", "replaces"]
+            for number, rows in zip(part.numbers, part.all_rows(columns), strict=True):
                 if number in by_number:
-                    keys = rows["replaces"].to_pylist()
-                    problems += _check_new(by_number[number], keys, found)
+                    problems += _check_new(by_number[number], rows.to_pylist(), found)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             problems.append(Problem("", f"{part.listing.name}: what rows replace is unreadable: {error}"))
     problems += [
@@ -52,28 +52,31 @@ def check_replacing(
 
 
 def _check_new(
-    shard: ShardFiles, keys: Sequence[str | None], found: dict[int, set[str]]
+    shard: ShardFiles, rows: Sequence[dict[str, str]], found: dict[int, dict[str, str]]
 ) -> Iterator[Problem]:
     """Each row's older one is in an earlier shard, and nobody else's; adds them to those that were found."""
-    for index, key in enumerate(keys):
+    for index, row in enumerate(rows):
+        key = row["replaces"]
         target = place_of(key)[0] if key else shard.number
         if not key or key in found[target] or target >= shard.number:
             what = f"replaces {key}, which is no older row, or replaced already"
             yield Problem(f"{shard.folder.name}/{shard.stem}", what, f"{shard.stem}-{index:05d}")
         else:
-            found[target].add(key)
+            found[target][key] = row["source_key"]
 
 
-def _check_old(shard: ShardFiles | None, keys: set[str]) -> Iterator[Problem]:
-    """Only rows that came to nothing may be replaced: a sample would be in the dataset twice."""
+def _check_old(shard: ShardFiles | None, wanted: dict[str, str]) -> Iterator[Problem]:
+    """Only rows of the same item that came to nothing may be replaced: else one is lost, or there twice."""
     try:
-        rows = [] if shard is None else _rows(shard, ("key", "status"))
-        old = {row["key"]: row["status"] for row in rows}
+        rows = [] if shard is None else _rows(shard, ("key", "source_key", "status"))
+        old = {row["key"]: row for row in rows}
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return
-    for key in sorted(keys):
-        if old.get(key, OK) == OK:
+    for key, source_key in sorted(wanted.items()):
+        if key not in old or old[key]["status"] == OK:
             yield Problem("", "a later shard replaces this row, which is a sample, or is not there", key)
+        elif old[key]["source_key"] != source_key:
+            yield Problem("", f"a later shard replaces this row by one of another item, {source_key!r}", key)
 
 
 def _rows(shard: ShardFiles, columns: Sequence[str]) -> list[dict[str, str]]:

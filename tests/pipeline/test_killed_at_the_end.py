@@ -4,11 +4,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.dataset.finish import finish_dataset
+from pipeline.dataset.new_part import write_part
+from pipeline.dataset.parts import read_parts
+from pipeline.holder import this_process
+from pipeline.sources import LISTING
 from tests.pipeline.light import light_config, pictures
 from tests.pipeline.runs import ROOT, build, digests, one_line, subjectforge
+from tests.pipeline.test_verify import vouch
 from tests.pipeline.test_ways_on import LOCAL, WIDTHS, assert_whole, index_of, retry
 
 DIES = """
@@ -94,14 +103,24 @@ def test_a_build_that_follows_a_killed_retry(two, source, config, tmp_path):
     assert_whole(killed)
 
 
-def half_done(dataset):
-    """As if the last retry had been killed before it committed its shard."""
-    for name in ("00003_stats.json", "00003.tar", "00003.parquet"):
-        (dataset / "data" / "train" / name).unlink()
+def lose(dataset, *shards):
+    """As if the last run had been killed before it committed these shards."""
+    for shard in shards:
+        for path in (dataset / "data" / "train").glob(f"{shard:05d}*"):
+            path.unlink()
     (dataset / "_meta" / "digests.json").unlink()
 
 
-def test_a_retry_with_other_code_or_configuration_is_refused_and_can_be_accepted(two, tmp_path, config):
+@pytest.fixture
+def failing(tmp_path, config):
+    """A dataset of three shards in which every row failed, and what made it."""
+    (tmp_path / "broken").touch()
+    source = pictures(tmp_path / "all", [13] * 10)
+    build(source, tmp_path / "failing", *LOCAL, config=config)
+    return tmp_path / "failing", source
+
+
+def test_a_retry_with_other_code_or_configuration_is_refused_and_can_be_accepted(two, tmp_path):
     _, dataset = two
     (tmp_path / "broken").unlink()
     before = digests(dataset)
@@ -110,30 +129,136 @@ def test_a_retry_with_other_code_or_configuration_is_refused_and_can_be_accepted
     assert "changed since: config.stages.read.short_side" in line
     assert "--accept-changes" in line
     assert digests(dataset) == before
-    retry(dataset)
-    half_done(dataset)
-    again = ("retry", dataset, "--accept-changes")
-    assert (
-        "begun otherwise; changed since: config.stages.read"
-        not in subjectforge("retry", dataset, *LOCAL).stderr
-    )
-    half_done(dataset)
-    assert "changed since" in one_line(subjectforge("retry", dataset, *changed))
-    run = subjectforge(*again, *changed)
+    assert_whole(dataset)
+    run = subjectforge("retry", dataset, "--accept-changes", *changed)
     assert run.returncode == 0, run.stderr
     assert index_of(dataset).status["0002.jpg"] == "ok"
     assert_whole(dataset)
 
 
-def test_an_unfinished_retry_that_was_begun_with_accepted_changes(two, tmp_path):
-    _, dataset = two
+def test_the_rest_of_a_retry_that_was_begun_otherwise(failing):
+    dataset, _ = failing
     changed = ("--set", "stages.read.short_side=17", "--accept-changes", *LOCAL)
     assert subjectforge("retry", dataset, *changed).returncode == 0
-    half_done(dataset)
+    lose(dataset, 4)
     line = one_line(subjectforge("retry", dataset, *LOCAL))
     assert "this retry was begun otherwise; changed since: config.stages.read.short_side" in line
     assert subjectforge("retry", dataset, "--accept-changes", *LOCAL).returncode == 0
+    part = read_parts(dataset)[-1]
+    assert part.about["earlier"][0]["config"]["stages"]["read"]["short_side"] == 17
     assert_whole(dataset)
+
+
+def test_the_rest_of_a_retry_sees_files_that_were_mended_meanwhile(failing, tmp_path, config):
+    dataset, source = failing
+    retry(dataset)
+    whole = digests(dataset)
+    lose(dataset, 4, 5)
+    assert "--where status=error" in one_line(subjectforge("retry", dataset, "--where", "stage=read", *LOCAL))
+    picture = source / "0005.jpg"
+    picture.write_bytes(picture.read_bytes() + b"longer")
+    (tmp_path / "broken").unlink()
+    retry(dataset)
+    assert digests(dataset).keys() == whole.keys()
+    assert_whole(dataset)
+    assert (
+        subjectforge("build", config, "--input", source, "--output", dataset, "--extend", *LOCAL).returncode
+        == 0
+    )
+    assert "nothing to do" in build(source, dataset, *LOCAL, config=config).stdout
+
+
+def test_a_retry_of_which_no_shard_is_there_is_planned_anew(failing, tmp_path, config):
+    dataset, source = failing
+    retry(dataset)
+    lose(dataset, 3, 4, 5)
+    picture = source / "0005.jpg"
+    picture.write_bytes(picture.read_bytes() + b"longer")
+    assert "no row" in retry(dataset, "stage=read").stdout
+    assert len(read_parts(dataset)) == 1
+    assert_whole(dataset)
+    (tmp_path / "broken").unlink()
+    retry(dataset)
+    assert set(index_of(dataset).status) == {"ok"}
+    assert_whole(dataset)
+
+
+def test_a_retry_whose_run_was_killed_after_all_was_written_is_not_begun_again(two):
+    _, dataset = two
+    lease = dataset / "_meta" / "lease.json"
+    retry(dataset)
+    before = digests(dataset)
+    holder = {**asdict(this_process()), "pid": 2**22 - 1, "token": "dead", "beat": 1, "started": "then"}
+    lease.write_text(json.dumps(holder))
+    assert "nothing left to make" in retry(dataset).stdout
+    assert digests(dataset) == before
+    assert not lease.exists()
+    retry(dataset)
+    assert len(digests(dataset)) > len(before)
+    assert_whole(dataset)
+
+
+@pytest.mark.parametrize("missing", ["report.html", "README.md"])
+def test_a_lost_page_keeps_no_retry_from_its_work(two, tmp_path, missing):
+    _, dataset = two
+    retry(dataset)
+    (dataset / missing).unlink()
+    (tmp_path / "broken").unlink()
+    retry(dataset)
+    assert index_of(dataset).status["0002.jpg"] == "ok"
+    assert (dataset / missing).exists()
+
+
+WITH_ANOTHER_COLUMN = (
+    "[read,benchmarks.faults.light_stages:Works,tests.pipeline.faulty_stages:Flaky,"
+    "tests.pipeline.no_subjects:NoSubjects,write]"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (("stages.write.split=val",), "config.stages.write.split cannot change in a retry"),
+        (("shard_size=3",), "config.shard_size cannot change in a retry"),
+        (("chain=" + WITH_ANOTHER_COLUMN,), "worked"),
+        (("stages.read.resources.cpus=99",), "99"),
+    ],
+)
+def test_a_retry_that_cannot_be_is_refused_before_anything_is_written(two, changes, line):
+    _, dataset = two
+    sets = [part for change in changes for part in ("--set", change)]
+    assert line in one_line(subjectforge("retry", dataset, *sets, "--accept-changes"))
+    assert len(read_parts(dataset)) == 1
+    assert_whole(dataset)
+
+
+def test_a_lost_first_listing_takes_no_later_one_with_it(two, source, config):
+    _, dataset = two
+    retry(dataset)
+    folder = dataset / "_meta" / "source"
+    whole = (folder / "00000.parquet").read_bytes()
+    (folder / "00000.parquet").unlink()
+    one_line(subjectforge("build", config, "--input", source, "--output", dataset, *LOCAL))
+    assert (folder / "00003.parquet").exists()
+    (folder / "00000.parquet").write_bytes(whole)
+    assert_whole(dataset)
+
+
+def test_a_retry_that_replaces_another_items_row_is_found(failing):
+    dataset, _ = failing
+    retry(dataset, "key=00000-00001")
+    part = read_parts(dataset)[-1]
+    rows = part.rows(3).set_column(7, LISTING.field("replaces"), pa.array(["00001-00002"]))
+    write_part(dataset, 3, rows, 4, part.about)
+    shard = dataset / "data" / "train" / "00003.parquet"
+    table = pq.read_table(shard)
+    place = table.column_names.index("replaces")
+    pq.write_table(table.set_column(place, table.schema.field("replaces"), pa.array(["00001-00002"])), shard)
+    vouch(dataset, 3)
+    finish_dataset(dataset)
+    said = subjectforge("verify", dataset)
+    assert said.returncode == 1
+    assert "00001-00002: a later shard replaces this row by one of another item, '0001.jpg'" in said.stdout
 
 
 def test_a_damaged_configuration_makes_no_row(two):
@@ -174,6 +299,15 @@ def test_a_picture_that_was_repaired_and_retried_is_no_reason_to_refuse(tmp_path
     assert subjectforge(*extend).returncode == 0
     assert_whole(dataset)
     assert "nothing to do" in build(source, dataset, *LOCAL, config=config).stdout
+
+
+def test_what_lies_beyond_a_limit_is_not_new(tmp_path, source, config):
+    command = ("build", config, "--input", source, "--output", tmp_path / "out", "--limit", "4", *LOCAL)
+    assert subjectforge(*command).returncode == 0
+    (source / "0009.jpg").unlink()
+    assert "source (files beyond the limit, or sizes of files)" in one_line(subjectforge(*command))
+    (source / "0002.jpg").unlink()
+    assert "1 file gone, the first is '0002.jpg'" in one_line(subjectforge(*command))
 
 
 def test_what_has_changed_of_a_source_is_told(two, source, config):
