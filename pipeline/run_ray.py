@@ -13,7 +13,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ import pyarrow as pa
 from models.backends.protocols import MissingDevice, MissingWeights
 from pipeline.context import RunContext
 from pipeline.errors import UserError
+from pipeline.last_words import last_words
 from pipeline.metrics import Metrics
 from pipeline.operators import Operator, StageError, check_capacity, check_devices, spare_line
 from pipeline.raylet import is_running, started_raylets
@@ -137,12 +138,14 @@ def _connect(options: RayOptions) -> None:
         {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
     )
     try:
-        # Ray may end this process while it starts one of its own: then its last words are all there is.
-        with nullcontext() if address == "local" else _silent_stderr():
+        with (
+            last_words("Ray has ended this run while it started; the same command goes on"),
+            _silent_stderr(),
+        ):
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except Exception as error:
         # A raylet or GCS that dies while it starts is a plain Exception.
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         what = "start" if address == "local" else f"connect to '{address}'"
         raise UserError(f"Ray cannot {what}: {why}; the same command tries again") from error
 
