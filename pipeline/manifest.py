@@ -110,7 +110,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
             return True
         ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
         if root.exists() and any(found.name not in ours for found in root.iterdir()):
-            raise UserError(f"{root} {_not_ours(root)}, or give another --output")
+            raise UserError(f"{root} {_not_ours(root)}")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged; restore it, or give another --output") from error
     except OSError as error:
@@ -120,8 +120,8 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
 
 def _not_ours(root: Place) -> str:
     if any((root / "data").glob("*/*_stats.json")):
-        return "has shards, but no _meta/manifest.json, which says what made them: restore it"
-    return "is not empty and holds no dataset"
+        return "has shards, but no _meta/manifest.json, which says what made them: restore it, or give another --output"
+    return "is not empty and holds no dataset; give another --output"
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

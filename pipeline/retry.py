@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request to make chosen rows of a dataset anew, checked; `pipeline.retry_plan` plans it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,8 @@ def checked(request: RetryRequest) -> Retry:
     """
     where, known = conditions(request.where), known_identity(request.root)
     config = load_config(config_path(request.root), request.overrides)
-    identity = identity_of(config)
+    # As it is read back: tuples are lists there.
+    identity = json.loads(json.dumps(identity_of(config)))
     if changed := changes(known, identity):
         _refuse_changes(request, differences(known, identity), changed)
         _refuse_other_columns(request.root, config)
