@@ -120,7 +120,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
 
 def _not_ours(root: Place) -> str:
     if any((root / "data").glob("*/*_stats.json")):
-        return "has shards, but no _meta/manifest.json, which says what made them: restore it, or give another --output"
+        return "has shards, but its _meta/manifest.json is missing: restore it, or give another --output"
     return "is not empty and holds no dataset; give another --output"
 
 
