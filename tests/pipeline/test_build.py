@@ -111,7 +111,7 @@ def test_limit_takes_the_first_items_and_is_part_of_the_run(scenes, tmp_path):
     build(scenes / "images", dataset, "--limit", 3, "--executor", "local")
     assert list(rows_of(dataset).source_key) == [f"{i:06d}.jpg" for i in range(3)]
     again = subjectforge("build", MINIATURE, "--input", scenes / "images", "--output", dataset, "--limit", 4)
-    assert "source" in one_line(again)
+    assert "--limit (4, was 3)" in one_line(again)
 
 
 def test_another_runs_output_is_refused_with_what_changed(scenes, built):

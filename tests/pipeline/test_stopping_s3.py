@@ -57,5 +57,5 @@ def test_sigterm_and_then_what_is_new_and_what_failed(tmp_path, bucket):
     assert retried.returncode == 0, retried.stderr
     verified = subjectforge("verify", stored)
     assert verified.returncode == 0, verified.stdout
-    assert "5 shards, 15 rows: 14 samples" in verified.stdout
+    assert "5 shards, 15 rows (1 of them replaced by newer ones): 14 samples" in verified.stdout
     assert {"start", "stop", "resume", "retry", "end"} <= {event["event"] for event in read_events(root)}
