@@ -22,9 +22,11 @@ class Part(StrEnum):
     tagger = "tagger"
     autoencoder = "autoencoder"
     clip = "clip"
+    clip_large = "clip_large"
     dino = "dino"
     judge = "judge"
     text2image = "text2image"
+    text2image_xl = "text2image_xl"
 
 
 @miniature.command()
@@ -53,11 +55,14 @@ def train(
         "runs/miniature"
     ),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda; a GPU has recipes of its own")] = "cpu",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches ahead")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Another length than the recipe's")] = None,
 ) -> None:
     """Train a small model as the shipped one was; run again to go on where it stopped."""
     from pipeline.train_miniature import train_part
 
-    print(f"saved to {train_part(part.value, run, threads)}")
+    print(f"saved to {train_part(part.value, run, threads, device, workers, steps)}")
 
 
 @miniature.command()

@@ -1,18 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the training of one of the miniature's models."""
 
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from os import environ
 from pathlib import Path
 
+from pipeline.errors import UserError
 
-def train_part(part: str, run: Path, threads: int) -> Path:
-    """Train a model under `run`, by its module in `models.miniature.train`; return the saved folder."""
-    function = getattr(import_module(f"models.miniature.train.{part}"), f"train_{part}")
-    log = partial(print, flush=True)
+ON_GPUS = ("autoencoder", "clip", "clip_large", "dino", "judge", "text2image", "text2image_xl")
+"""Whose trainings have a recipe for a GPU besides the one for two cores."""
+
+
+def train_part(
+    part: str, run: Path, threads: int, device: str = "cpu", workers: int = 0, steps: int | None = None
+) -> Path:
+    """Train a model under `run`, by its module in `models.miniature.train`; return the saved folder.
+
+    Raises:
+        UserError: the model is trained on the CPU only, or there is no such GPU.
+    """
+    module = import_module(f"models.miniature.train.{part}")
+    function, log = getattr(module, f"train_{part}"), partial(print, flush=True)
+    if part not in ON_GPUS and (device != "cpu" or workers or steps):
+        raise UserError(f"the {part} takes no --device, --workers or --steps; leave them out")
     if part == "tagger":
         return function(run / part, log=log)
     import torch
 
     torch.set_num_threads(threads)
-    return function(run / part, run / "cache", log=log)
+    if part not in ON_GPUS:
+        return function(run / part, run / "cache", log=log)
+    from models.miniature.train.feed import Machine
+
+    # The tokenizer's threads do not survive in the processes that make batches.
+    environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"no GPU for --device {device} here; leave it out to train on the CPU")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    machine = Machine(device, workers)
+    recipe = module.GPU_RECIPE if machine.is_gpu else module.RECIPE
+    recipe = replace(recipe, steps=steps or recipe.steps)
+    return function(run / part, run / "cache", recipe, log, machine)

@@ -5,6 +5,7 @@ Shapes: B images, C channels, H = W pixels or latent cells.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -14,12 +15,13 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from models.miniature.train.feed import Feed, Machine, Tensors, seeded
 from models.miniature.train.layouts import Layout, load_layouts
 from models.miniature.train.loop import Losses, Recipe, train
 
-BATCH, CROP = 32, 32
-CHANNELS = 8
+CROP, CHANNELS = 32, 8
 RECIPE = Recipe(steps=5_000, lr=1.5e-3, warmup=200, weight_decay=0.0, ema=0.998)
+GPU_RECIPE = replace(RECIPE, steps=8_000, batch=96)
 _KL = 3e-4
 
 
@@ -44,24 +46,34 @@ def build_model() -> AutoencoderKL:
 
 
 def train_autoencoder(
-    run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print
+    run: Path, cache: Path, recipe: Recipe, log: Callable[[str], None], machine: Machine
 ) -> Path:
     """Train (or go on training); save the fp16 model in `run/export`."""
     layouts = [*load_layouts(cache).values()]
     torch.manual_seed(0)
-    model = build_model().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    averaged = train(model, _step_losses(model, layouts), recipe, run, log)
-    centre_latents(averaged, (_crops(layouts, seed=9, step=step, crop=64) for step in range(32)))
+    model = build_model().to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
+    losses = _step_losses(model, layouts, recipe, machine)
+    averaged = train(model, losses, recipe, run, log).cpu()
+    whole = (_crops(layouts, 9, step, RECIPE.batch, crop=64) for step in range(32))
+    centre_latents(averaged, (_signed(pixels) for pixels in whole))
     export = run / "export"
     averaged.half().save_pretrained(export)
     return export
 
 
-def _step_losses(model: AutoencoderKL, layouts: list[Layout]) -> Callable[[int], Losses]:
+def _step_losses(
+    model: AutoencoderKL, layouts: list[Layout], recipe: Recipe, machine: Machine
+) -> Callable[[int], Losses]:
+    def draw(step: int) -> Tensors:
+        return {"pixels": _crops(layouts, 8, step, recipe.batch)}
+
+    feed = Feed(draw, recipe.steps, machine)
+
     def losses(step: int) -> Losses:
-        image_BCHW = _crops(layouts, seed=8, step=step).contiguous(memory_format=torch.channels_last)
+        image_BCHW = _signed(feed(step)["pixels"]).contiguous(memory_format=torch.channels_last)
         posterior = model.encode(image_BCHW).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
-        noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(step))
+        generator = seeded(step, machine)
+        noise = torch.randn(posterior.mean.shape, generator=generator, device=machine.device)
         decoded = model.decode(posterior.mean + posterior.std * noise).sample  # pyright: ignore
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar)
         return {"mse": F.mse_loss(decoded, image_BCHW) * 10, "kl": _KL * kl.mean()}
@@ -69,17 +81,22 @@ def _step_losses(model: AutoencoderKL, layouts: list[Layout]) -> Callable[[int],
     return losses
 
 
-def _crops(layouts: list[Layout], seed: int, step: int, crop: int = CROP) -> Tensor:
-    """Random squares of training scenes, mirrored half of the time, float32 (B, C, crop, crop) in [-1, 1]."""
+def _signed(pixels_BCHW: Tensor) -> Tensor:
+    """uint8 to float32 in [-1, 1]."""
+    return pixels_BCHW.float() / 127.5 - 1
+
+
+def _crops(layouts: list[Layout], seed: int, step: int, count: int, crop: int = CROP) -> Tensor:
+    """Random squares of training scenes, mirrored half of the time, uint8 (B, C, crop, crop)."""
     rng = np.random.default_rng((seed, step))
     pixels = []
-    for _ in range(BATCH):
+    for _ in range(count):
         layout = layouts[rng.integers(len(layouts))]
         image_HWC = layout.scenes.image_NHWC[layout.rows[rng.integers(len(layout.rows))]]
         top, left = rng.integers(0, image_HWC.shape[0] - crop + 1, 2)
         image_HWC = image_HWC[top : top + crop, left : left + crop]
         pixels.append(image_HWC[:, ::-1] if rng.random() < 0.5 else image_HWC)
-    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

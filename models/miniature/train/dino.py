@@ -9,6 +9,7 @@ Shapes: B pictures, V crops of each, C = 3 channels, H = W pixels, D width, K pr
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
+from models.miniature.train.feed import Feed, Machine, Tensors
 from models.miniature.train.init import sincos_positions
 from models.miniature.train.layouts import PIXELS, Layout, load_layouts
 from models.miniature.train.loop import Losses, Recipe, train
 
 WIDTH, PATCH, PROTOTYPES = 96, 8, 1024
-BATCH, LOCAL, LOCAL_PIXELS = 32, 2, 40
+LOCAL, LOCAL_PIXELS = 2, 40
 RECIPE = Recipe(steps=6_000, lr=7e-4, warmup=400, weight_decay=0.04, ema=0.998)
+GPU_RECIPE = replace(RECIPE, steps=10_000, batch=96)
 _STUDENT_HEAT, _TEACHER_HEAT = 0.1, 0.04
 _KEEP, _KEEP_CENTRE = 0.996, 0.9
 
@@ -89,12 +92,13 @@ def build_model() -> ViTModel:
     return model
 
 
-def train_dino(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print) -> Path:
+def train_dino(run: Path, cache: Path, recipe: Recipe, log: Callable[[str], None], machine: Machine) -> Path:
     """Train (or go on training); save the fp16 teacher and its processor in `run/export`."""
     layouts = [*load_layouts(cache).values()]
     torch.manual_seed(0)
-    training = DinoTraining(build_model())
-    averaged = train(training, _step_losses(training, layouts), recipe, run, log)
+    training = DinoTraining(build_model()).to(machine.device)
+    feed = Feed(lambda step: draw(layouts, recipe.batch, step), recipe.steps, machine)
+    averaged = train(training, _step_losses(training, feed), recipe, run, log).cpu()
     export = run / "export"
     averaged.teacher_vit.half().save_pretrained(export)
     side = {"height": PIXELS, "width": PIXELS}
@@ -104,11 +108,11 @@ def train_dino(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[s
     return export
 
 
-def _step_losses(training: DinoTraining, layouts: list[Layout]) -> Callable[[int], Losses]:
+def _step_losses(training: DinoTraining, feed: Feed) -> Callable[[int], Losses]:
     def losses(step: int) -> Losses:
         # The weights that this step starts from are those that the last one ended with.
         training.follow()
-        views = _views(layouts, step)
+        views = [*feed(step).values()]
         truths = [training.teacher(view) for view in views[:2]]
         guesses = [(training.student(view) / _STUDENT_HEAT).log_softmax(-1) for view in views]
         pairs = [
@@ -122,16 +126,17 @@ def _step_losses(training: DinoTraining, layouts: list[Layout]) -> Callable[[int
     return losses
 
 
-def _views(layouts: list[Layout], step: int) -> list[Tensor]:
-    """Two large crops and `LOCAL` small ones of each picture: float32 (B, C, H, W) in [-1, 1]."""
+def draw(layouts: list[Layout], size: int, step: int) -> Tensors:
+    """Two large crops and then `LOCAL` small ones of each picture: float32 (B, C, H, W) in [-1, 1]."""
     rng = np.random.default_rng((19, step))
     images = []
-    for _ in range(BATCH):
+    for _ in range(size):
         layout = layouts[rng.integers(len(layouts))]
         images.append(layout.scenes.image_NHWC[layout.rows[rng.integers(len(layout.rows))]])
     image_BCHW = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     large = [_crop(image_BCHW, rng, PIXELS, 0.6, 1.0) for _ in range(2)]
-    return large + [_crop(image_BCHW, rng, LOCAL_PIXELS, 0.25, 0.6) for _ in range(LOCAL)]
+    small = [_crop(image_BCHW, rng, LOCAL_PIXELS, 0.25, 0.6) for _ in range(LOCAL)]
+    return {f"view {place}": view for place, view in enumerate(large + small)}
 
 
 def _crop(image_BCHW: Tensor, rng: np.random.Generator, side: int, least: float, most: float) -> Tensor:

@@ -5,6 +5,7 @@ Shapes: B pictures, C = 3 channels, H = W = 64 pixels, S = 2 places for subjects
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from models.miniature.judge.network import ATTRIBUTES, JudgeNetwork
 from models.miniature.train.batch import Batch, scene_batch
+from models.miniature.train.feed import Feed, Machine, Tensors
 from models.miniature.train.layouts import COUNTS, PIXELS
 from models.miniature.train.loop import Losses, Recipe, train
 from models.miniature.train.scenes import TRAIN_SEED, SceneArrays, load_scenes
 
-BATCH = 48
-RECIPE = Recipe(steps=6_000, lr=2e-3, warmup=200)
+RECIPE = Recipe(steps=6_000, lr=2e-3, warmup=200, batch=48)
+GPU_RECIPE = replace(RECIPE, steps=8_000, batch=128)
 _FIELDS = {
     "noun": "noun_NS",
     "body": "colour_NS",
@@ -31,7 +33,7 @@ _FIELDS = {
 }
 
 
-def train_judge(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[str], None] = print) -> Path:
+def train_judge(run: Path, cache: Path, recipe: Recipe, log: Callable[[str], None], machine: Machine) -> Path:
     """Train (or go on training); save `judge.safetensors` as fp16 in `run/export`."""
     # Held-out combinations too: what judges may know everything.
     layouts = [
@@ -39,8 +41,9 @@ def train_judge(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[
         for place, (series, count) in enumerate(COUNTS.items())
     ]
     torch.manual_seed(0)
-    network = JudgeNetwork().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    averaged = train(network, _step_losses(network, layouts), recipe, run, log)
+    network = JudgeNetwork().to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
+    feed = Feed(lambda step: draw(layouts, recipe.batch, step), recipe.steps, machine)
+    averaged = train(network, _step_losses(network, feed), recipe, run, log).cpu()
     export = run / "export"
     export.mkdir(exist_ok=True)
     state = {
@@ -51,31 +54,44 @@ def train_judge(run: Path, cache: Path, recipe: Recipe = RECIPE, log: Callable[[
     return export
 
 
-def _step_losses(network: JudgeNetwork, layouts: list[SceneArrays]) -> Callable[[int], Losses]:
+def _step_losses(network: JudgeNetwork, feed: Feed) -> Callable[[int], Losses]:
     def losses(step: int) -> Losses:
-        rng = np.random.default_rng((13, step))
-        scenes = layouts[step % len(layouts)]
-        rows = rng.integers(0, len(scenes), BATCH)
-        batch = scene_batch(scenes, rows)
-        flip = rng.random() < 0.5
-        instance_BHW = batch.instance_BHW.flip(-1) if flip else batch.instance_BHW
-        image_BCHW = batch.image_BCHW.flip(-1) if flip else batch.image_BCHW
-        maps, background_BK = network.features(
-            worn(image_BCHW * 2 - 1, rng).contiguous(memory_format=torch.channels_last)
-        )
-        owner_R, mask_RHW, place_R = _subjects(batch, instance_BHW)
-        logits = network.attributes(maps, owner_R, _ragged(mask_RHW, rng))
-        truth = {
-            name: torch.from_numpy(getattr(scenes, field)[rows].astype(np.int64))[owner_R, place_R]
-            for name, field in _FIELDS.items()
-        }
+        batch = feed(step)
+        image_BCHW = batch["image"].contiguous(memory_format=torch.channels_last)
+        maps, background_BK = network.features(image_BCHW)
+        logits = network.attributes(maps, batch["owner"], batch["mask"])
         return {
-            "pixel": F.cross_entropy(network.nouns(maps), _pixel_nouns(batch, instance_BHW)),
-            "background": F.cross_entropy(background_BK, batch.background_B),
-            **{name: F.cross_entropy(logits[name], truth[name]) for name in ATTRIBUTES},
+            "pixel": F.cross_entropy(network.nouns(maps), batch["pixel"]),
+            "background": F.cross_entropy(background_BK, batch["background"]),
+            **{name: F.cross_entropy(logits[name], batch[name]) for name in ATTRIBUTES},
         }
 
     return losses
+
+
+def draw(layouts: list[SceneArrays], size: int, step: int) -> Tensors:
+    """Batch number `step`: `image`, what is to be seen in it, `mask` and `owner` of every subject and, by the
+    attribute's name, what that subject is like."""
+    rng = np.random.default_rng((13, step))
+    scenes = layouts[step % len(layouts)]
+    rows = rng.integers(0, len(scenes), size)
+    batch = scene_batch(scenes, rows)
+    flip = rng.random() < 0.5
+    instance_BHW = batch.instance_BHW.flip(-1) if flip else batch.instance_BHW
+    image_BCHW = batch.image_BCHW.flip(-1) if flip else batch.image_BCHW
+    owner_R, mask_RHW, place_R = _subjects(batch, instance_BHW)
+    truth = {
+        name: torch.from_numpy(getattr(scenes, field)[rows].astype(np.int64))[owner_R, place_R]
+        for name, field in _FIELDS.items()
+    }
+    return {
+        "image": worn(image_BCHW * 2 - 1, rng),
+        "owner": owner_R,
+        "mask": _ragged(mask_RHW, rng),
+        "pixel": _pixel_nouns(batch, instance_BHW),
+        "background": batch.background_B,
+        **truth,
+    }
 
 
 def worn(image_BCHW: Tensor, rng: np.random.Generator) -> Tensor:

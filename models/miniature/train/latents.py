@@ -6,6 +6,7 @@ Shapes: N scenes, B a batch, C latent channels, H = W = 16 latent cells.
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +19,22 @@ from models.miniature.train.layouts import Layout
 _BATCH = 100
 
 
-def load_latents(cache: Path, layout: Layout, autoencoder: AutoencoderKL) -> np.ndarray:
+def load_latents(cache: Path, layout: Layout, autoencoder: AutoencoderKL, device: str = "cpu") -> np.ndarray:
     """float16 (N, 2, C, H, W), scaled to a spread of 1; made now if the cache does not hold those of this
     autoencoder. Entry [:, 1] is of the mirrored picture."""
     count, cells = len(layout.scenes), layout.scenes.image_NHWC.shape[1] // 4
     path = cache / f"latents-{layout.series}-{count}-{_mark(autoencoder)}.npy"
     if not path.exists():
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         shape = (count, 2, autoencoder.config.latent_channels, cells, cells)  # pyright: ignore[reportAttributeAccessIssue]
+        autoencoder = autoencoder.to(device)  # pyright: ignore[reportArgumentType]
         latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
         for start in range(0, count, _BATCH):
-            pixels = torch.from_numpy(layout.scenes.image_NHWC[start : start + _BATCH])
-            image_BCHW = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+            pixels = torch.from_numpy(layout.scenes.image_NHWC[start : start + _BATCH].copy())
+            image_BCHW = pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
             for mirrored in (0, 1):
                 encoded = encode(autoencoder, image_BCHW.flip(-1) if mirrored else image_BCHW)
-                latents[start : start + _BATCH, mirrored] = encoded.half().numpy()
+                latents[start : start + _BATCH, mirrored] = encoded.half().cpu().numpy()
         latents.flush()
         partial.replace(path)
     return np.load(path, mmap_mode="r")
@@ -49,5 +51,5 @@ def _mark(autoencoder: AutoencoderKL) -> str:
     """A name for exactly these weights."""
     digest = hashlib.sha256(json.dumps(dict(autoencoder.config), sort_keys=True, default=str).encode())
     for value in autoencoder.state_dict().values():
-        digest.update(value.float().contiguous().numpy().tobytes())
+        digest.update(value.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

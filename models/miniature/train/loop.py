@@ -25,6 +25,8 @@ class Recipe:
     """Length of the schedule."""
     lr: float
     """At its peak."""
+    batch: int = 32
+    """Samples in a step, where a training has no size of its own."""
     stop: int | None = None
     """End after so many steps, before the schedule does: averaged weights need no full decay."""
     warmup: int = 200
@@ -119,7 +121,7 @@ def _resume(
     """The step to go on with and the seconds spent so far; forgets what was logged after it."""
     if not (folder / "checkpoint.pt").exists():
         return 0, 0.0
-    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
     averaged.load_state_dict(state["averaged"])
     optimiser.load_state_dict(state["optimiser"])
