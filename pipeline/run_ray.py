@@ -67,6 +67,18 @@ def run_ray(
     """
     if not shards:
         return
+    # Where its raylet dies, Ray's compiled code may end this process at once.
+    with last_words("this run was cut off (its process, or Ray's, was killed); the same command goes on"):
+        yield from _run(read, chain, shards, options, run)
+
+
+def _run(
+    read: ShardReader,
+    chain: Sequence[Operator],
+    shards: Sequence[int],
+    options: RayOptions,
+    run: RunContext,
+) -> Iterator[pa.Table]:
     try:
         _connect(options)
         # Ray has put a handler of its own there, which exits.
@@ -138,10 +150,7 @@ def _connect(options: RayOptions) -> None:
         {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
     )
     try:
-        with (
-            last_words("Ray has ended this run while it started; the same command goes on"),
-            _silent_stderr(),
-        ):
+        with _silent_stderr():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except Exception as error:
         # A raylet or GCS that dies while it starts is a plain Exception.

@@ -44,3 +44,19 @@ def test_one_line_and_the_same_command_goes_on(tmp_path):
     line = one_line(subprocess.CompletedProcess(command, run.returncode, out, err))
     assert "the same command" in line
     build(source, tmp_path / "out", config=config)
+
+
+def test_a_run_that_is_killed_leaves_a_line_as_well(tmp_path):
+    config, source = light_config(tmp_path / "config.yaml"), pictures(tmp_path / "in", [20] * 60)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "build", config, "--input", source, "--output", tmp_path / "out"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    raylet_of(run)
+    while run.poll() is None and not [*(tmp_path / "out").rglob("*.json")]:
+        time.sleep(0.05)
+    run.kill()
+    assert "subjectforge: this run was cut off" in run.communicate(timeout=200)[1]

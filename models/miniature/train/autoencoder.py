@@ -21,7 +21,7 @@ from models.miniature.train.loop import Losses, Recipe, train
 
 CROP, CHANNELS = 32, 8
 RECIPE = Recipe(steps=5_000, lr=1.5e-3, warmup=200, weight_decay=0.0, ema=0.998)
-GPU_RECIPE = replace(RECIPE, steps=8_000, batch=96)
+GPU_RECIPE = replace(RECIPE, steps=3_500, batch=96)
 _KL = 3e-4
 
 

@@ -26,7 +26,7 @@ from models.miniature.world.vocabulary import COLOURS, NOUNS, PATTERNS
 
 WIDTH, PATCH, LENGTH = 128, 8, 24
 RECIPE = Recipe(steps=6_000, lr=1e-3, warmup=300, batch=64)
-GPU_RECIPE = replace(RECIPE, steps=8_000, batch=128)
+GPU_RECIPE = replace(RECIPE, steps=3_000, batch=128)
 _HEADS = {"noun": len(NOUNS) + 1, "body": len(COLOURS) + 1, "pattern": len(PATTERNS) + 1}
 
 

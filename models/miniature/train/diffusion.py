@@ -10,15 +10,16 @@ Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler
-from torch import Tensor
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from models.miniature.train.clip import LENGTH
 from models.miniature.train.feed import Feed, Machine, Tensors, seeded
 from models.miniature.train.layouts import LAYOUTS, PIXELS, Layout
 from models.miniature.train.loop import Losses, Recipe
@@ -26,7 +27,7 @@ from models.miniature.train.scenes import Series
 
 CELLS = PIXELS // 4
 RECIPE = Recipe(steps=16_000, lr=1.2e-3, warmup=300, weight_decay=0.01, ema=0.999)
-GPU_RECIPE = replace(RECIPE, steps=12_000, batch=384, warmup=600)
+GPU_RECIPE = replace(RECIPE, steps=7_000, lr=1e-3, batch=256, warmup=400)
 CURRICULUM = ((0.0, (1.0, 0.0, 0.0)), (0.35, (0.6, 0.2, 0.2)), (0.6, (0.4, 0.25, 0.35)))
 """From which part of the schedule on, the shares of the layouts (see `LAYOUTS`)."""
 UNET: dict[str, Any] = {
@@ -44,6 +45,47 @@ UNET: dict[str, Any] = {
 _UNPROMPTED = 0.1
 _SUBJECT_WEIGHT = 3.0
 """How much more a subject's cells count than the background's at the start; it falls to 1."""
+
+
+class Velocity(nn.Module):
+    """A UNet with nothing but tensors at its sides, so that its kernels can be captured.
+
+    On a GPU it computes in bfloat16.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, noisy_BCHW: Tensor, time_B: Tensor, states_BLD: Tensor, *added: Tensor) -> Tensor:
+        """float32 (B, C, H, W); `added` are the pooled text and the sizes where the layout has them."""
+        more = (
+            {"added_cond_kwargs": dict(zip(("text_embeds", "time_ids"), added, strict=True))} if added else {}
+        )
+        with torch.autocast(noisy_BCHW.device.type, torch.bfloat16, noisy_BCHW.is_cuda, cache_enabled=False):
+            return self.unet(noisy_BCHW, time_B, states_BLD, **more).sample.float()
+
+
+def captured(velocity: Velocity, example: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+    """On a GPU the same, replayed as a CUDA graph: a UNet this small waits for its kernels to be launched.
+
+    Args:
+        velocity: its parameters' gradients are part of what is captured.
+        example: inputs of the shapes that will follow.
+    """
+    if not example[0].is_cuda:
+        return velocity
+    return cast(Callable[..., Tensor], torch.cuda.make_graphed_callables(velocity, example))
+
+
+def example(recipe: Recipe, machine: Machine, width: int, *added: int) -> tuple[Tensor, ...]:
+    """Inputs of the shapes of a batch, see `Velocity.forward`."""
+    noisy = torch.randn(recipe.batch, 8, CELLS, CELLS, device=machine.device)
+    states = torch.randn(recipe.batch, LENGTH, width, device=machine.device)
+    time_B = torch.zeros(recipe.batch, dtype=torch.long, device=machine.device)
+    more = (torch.ones(recipe.batch, size, device=machine.device) for size in added)
+    return noisy.contiguous(memory_format=torch.channels_last), time_B, states, *more
+
 
 Predict = Callable[[Tensor, Tensor, Tensors], Tensor]
 """The velocity, from noisy latents (B, C, H, W), timesteps (B,) and the rest of the batch."""

@@ -26,7 +26,7 @@ from models.miniature.train.loop import Losses, Recipe, train
 WIDTH, PATCH, PROTOTYPES = 96, 8, 1024
 LOCAL, LOCAL_PIXELS = 2, 40
 RECIPE = Recipe(steps=6_000, lr=7e-4, warmup=400, weight_decay=0.04, ema=0.998)
-GPU_RECIPE = replace(RECIPE, steps=10_000, batch=96)
+GPU_RECIPE = replace(RECIPE, steps=5_000, batch=96)
 _STUDENT_HEAT, _TEACHER_HEAT = 0.1, 0.04
 _KEEP, _KEEP_CENTRE = 0.996, 0.9
 

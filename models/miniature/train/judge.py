@@ -22,7 +22,7 @@ from models.miniature.train.loop import Losses, Recipe, train
 from models.miniature.train.scenes import TRAIN_SEED, SceneArrays, load_scenes
 
 RECIPE = Recipe(steps=6_000, lr=2e-3, warmup=200, batch=48)
-GPU_RECIPE = replace(RECIPE, steps=8_000, batch=128)
+GPU_RECIPE = replace(RECIPE, steps=4_000, batch=128)
 _FIELDS = {
     "noun": "noun_NS",
     "body": "colour_NS",

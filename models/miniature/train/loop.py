@@ -64,7 +64,13 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.AdamW(
+        trainable,
+        recipe.lr,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
+        fused=trainable[0].is_cuda or None,
+    )
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     start, spent = _resume(folder, model, averaged, optimiser)
     end = recipe.stop or recipe.steps

@@ -19,8 +19,11 @@ from models.miniature.train.diffusion import (
     GPU_RECIPE,
     RECIPE,
     UNET,
+    Velocity,
     build_scheduler,
+    captured,
     draw,
+    example,
     velocity_losses,
 )
 from models.miniature.train.feed import Feed, Machine, Tensors
@@ -55,9 +58,10 @@ def train_text2image(
     unet = build_unet(encoder.config.hidden_size)
     unet = unet.to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
 
+    velocity = captured(Velocity(unet), example(recipe, machine, encoder.config.hidden_size))
+
     def predict(noisy_BCHW: Tensor, time_B: Tensor, batch: Tensors) -> Tensor:
-        states_BLD = encoder(batch["tokens"]).last_hidden_state
-        return unet(noisy_BCHW, time_B, states_BLD).sample
+        return velocity(noisy_BCHW, time_B, encoder(batch["tokens"]).last_hidden_state)
 
     feed = latent_feed(cache, autoencoder, tokenizer, recipe, machine)
     averaged = train(unet, velocity_losses(predict, feed, recipe, machine), recipe, run, log)

@@ -7,6 +7,7 @@ Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens, D their
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,13 +16,23 @@ from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from models.miniature.train.diffusion import GPU_RECIPE, RECIPE, UNET, build_scheduler, velocity_losses
+from models.miniature.train.diffusion import (
+    GPU_RECIPE,
+    RECIPE,
+    UNET,
+    Velocity,
+    build_scheduler,
+    captured,
+    example,
+    velocity_losses,
+)
 from models.miniature.train.feed import Machine, Tensors
 from models.miniature.train.layouts import PIXELS
 from models.miniature.train.loop import Recipe, train
 from models.miniature.train.text2image import latent_feed, load_autoencoder
 
 __all__ = ["GPU_RECIPE", "RECIPE", "build_unet", "train_text2image_xl"]
+GPU_RECIPE = replace(GPU_RECIPE, batch=128)
 _SIZES, _SIZE_WIDTH = (PIXELS, PIXELS, 0, 0, PIXELS, PIXELS), 16
 """Height and width as they were, where the crop begins, height and width wanted: always the same here."""
 
@@ -61,9 +72,11 @@ def train_text2image_xl(
     unet = build_unet(width, second.config.projection_dim or 0)
     unet = unet.to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
 
+    shapes = (second.config.projection_dim or 0, len(_SIZES))
+    velocity = captured(Velocity(unet), example(recipe, machine, width, *shapes))
+
     def predict(noisy_BCHW: Tensor, time_B: Tensor, batch: Tensors) -> Tensor:
-        states_BLD, added = conditions(first, second, batch)
-        return unet(noisy_BCHW, time_B, states_BLD, added_cond_kwargs=added).sample
+        return velocity(noisy_BCHW, time_B, *conditions(first, second, batch))
 
     feed = latent_feed(cache, autoencoder, tokenizer, recipe, machine)
     averaged = train(unet, velocity_losses(predict, feed, recipe, machine), recipe, run, log)
@@ -83,13 +96,14 @@ def train_text2image_xl(
 
 def conditions(
     first: CLIPTextModel, second: CLIPTextModelWithProjection, batch: Tensors
-) -> tuple[Tensor, Tensors]:
-    """The states (B, L, D) and what is added to the time's embedding; zeros where nothing is told, as the
-    pipeline gives for an empty negative prompt."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The states (B, L, D), the pooled text, the sizes (B, T).
+
+    Both texts are zeros where nothing is told, as the pipeline gives for an empty negative prompt.
+    """
     tokens, told_B = batch["tokens"], batch["told"].float()
     left = first(tokens, output_hidden_states=True)
     right = second(tokens, output_hidden_states=True)
     states_BLD = torch.cat([left.hidden_states[-2], right.hidden_states[-2]], dim=-1)
     sizes_BT = torch.tensor([_SIZES], device=tokens.device, dtype=torch.float32).expand(len(tokens), -1)
-    added = {"text_embeds": right.text_embeds * told_B[:, None], "time_ids": sizes_BT}
-    return states_BLD * told_B[:, None, None], added
+    return states_BLD * told_B[:, None, None], right.text_embeds * told_B[:, None], sizes_BT
