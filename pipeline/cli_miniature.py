@@ -58,11 +58,12 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda; a GPU has recipes of its own")] = "cpu",
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches ahead")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Another length than the recipe's")] = None,
+    begin: Annotated[Path | None, typer.Option(help="A saved text2image pipeline to go on from")] = None,
 ) -> None:
     """Train a small model as the shipped one was; run again to go on where it stopped."""
     from pipeline.train_miniature import train_part
 
-    print(f"saved to {train_part(part.value, run, threads, device, workers, steps)}")
+    print(f"saved to {train_part(part.value, run, threads, device, workers, steps, begin)}")
 
 
 @miniature.command()

@@ -14,7 +14,13 @@ ON_GPUS = ("autoencoder", "clip", "clip_large", "dino", "judge", "text2image", "
 
 
 def train_part(
-    part: str, run: Path, threads: int, device: str = "cpu", workers: int = 0, steps: int | None = None
+    part: str,
+    run: Path,
+    threads: int,
+    device: str = "cpu",
+    workers: int = 0,
+    steps: int | None = None,
+    begin: Path | None = None,
 ) -> Path:
     """Train a model under `run`, by its module in `models.miniature.train`; return the saved folder.
 
@@ -23,6 +29,10 @@ def train_part(
     """
     module = import_module(f"models.miniature.train.{part}")
     function, log = getattr(module, f"train_{part}"), partial(print, flush=True)
+    if begin and not part.startswith("text2image"):
+        raise UserError(f"the {part} goes on from its own checkpoint only; leave --begin out")
+    if begin and not (begin / "unet").is_dir():
+        raise UserError(f"{begin} is no saved pipeline (it has no folder unet); give one that training made")
     if part not in ON_GPUS and (device != "cpu" or workers or steps):
         raise UserError(f"the {part} takes no --device, --workers or --steps; leave them out")
     if part == "tagger":
@@ -41,6 +51,7 @@ def train_part(
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     machine = Machine(device, workers)
-    recipe = module.GPU_RECIPE if machine.is_gpu else module.RECIPE
+    recipe = module.FINISH if begin else module.GPU_RECIPE if machine.is_gpu else module.RECIPE
     recipe = replace(recipe, steps=steps or recipe.steps)
-    return function(run / part, run / "cache", recipe, log, machine)
+    more = {"begin": begin} if begin else {}
+    return function(run / part, run / "cache", recipe, log, machine, **more)

@@ -10,6 +10,7 @@ Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -22,13 +23,20 @@ from transformers import CLIPTokenizer
 from models.miniature.train.clip import LENGTH
 from models.miniature.train.feed import Feed, Machine, Tensors, seeded
 from models.miniature.train.layouts import LAYOUTS, PIXELS, Layout
-from models.miniature.train.loop import Losses, Recipe
+from models.miniature.train.loop import Losses, Recipe, progress
 from models.miniature.train.scenes import Series
 
 CELLS = PIXELS // 4
 RECIPE = Recipe(steps=16_000, lr=1.2e-3, warmup=300, weight_decay=0.01, ema=0.999)
 GPU_RECIPE = replace(RECIPE, steps=7_000, lr=1e-3, batch=256, warmup=400)
-CURRICULUM = ((0.0, (1.0, 0.0, 0.0)), (0.35, (0.6, 0.2, 0.2)), (0.6, (0.4, 0.25, 0.35)))
+FINISH = Recipe(steps=2_000, lr=3e-4, warmup=50, weight_decay=0.01, begun=0.8)
+"""To go on from a saved pipeline: the rest of the curriculum."""
+CURRICULUM = (
+    (0.0, (1.0, 0.0, 0.0)),
+    (0.35, (0.6, 0.2, 0.2)),
+    (0.6, (0.4, 0.25, 0.35)),
+    (0.8, (0.25, 0.15, 0.6)),
+)
 """From which part of the schedule on, the shares of the layouts (see `LAYOUTS`)."""
 UNET: dict[str, Any] = {
     "sample_size": CELLS,
@@ -91,6 +99,15 @@ Predict = Callable[[Tensor, Tensor, Tensors], Tensor]
 """The velocity, from noisy latents (B, C, H, W), timesteps (B,) and the rest of the batch."""
 
 
+def started(unet: UNet2DConditionModel, pipeline: Path | None) -> UNet2DConditionModel:
+    """The untrained UNet, or the one of a saved pipeline to go on from."""
+    if pipeline is None:
+        return unet
+    saved = UNet2DConditionModel.from_pretrained(pipeline / "unet", torch_dtype=torch.float32)
+    unet.load_state_dict(saved.state_dict())
+    return unet
+
+
 def build_scheduler() -> DDIMScheduler:
     """1,000 steps of training down to no signal at all."""
     return DDIMScheduler(
@@ -119,7 +136,7 @@ def velocity_losses(
         noisy = scheduler.add_noise(latents_BCHW, noise, time_B)
         target = scheduler.get_velocity(latents_BCHW, noise, time_B)
         guess = predict(noisy.contiguous(memory_format=torch.channels_last), time_B, batch)
-        extra = (_SUBJECT_WEIGHT - 1) * max(0.0, 1 - step / (0.7 * recipe.steps))
+        extra = (_SUBJECT_WEIGHT - 1) * max(0.0, 1 - progress(recipe, step) / 0.7)
         weight_BHW = 1 + extra * batch["subject"]
         error_BHW = F.mse_loss(guess, target, reduction="none").mean(1)
         return {"velocity": (weight_BHW * error_BHW).sum() / weight_BHW.sum()}
@@ -134,9 +151,9 @@ def spread_times(count: int, generator: torch.Generator) -> Tensor:
     return (part_B * 1000 / count).long().clamp(max=999)
 
 
-def shares(progress: float) -> tuple[float, ...]:
-    """Of the layouts, after a part of the schedule in [0, 1]."""
-    return next(share for begin, share in reversed(CURRICULUM) if progress >= begin)
+def shares(part: float) -> tuple[float, ...]:
+    """Of the layouts, after a part of the curriculum in [0, 1]."""
+    return next(share for begin, share in reversed(CURRICULUM) if part >= begin)
 
 
 def draw(
@@ -155,7 +172,7 @@ def draw(
     """
     rng = np.random.default_rng((17, step))
     chosen, masks, texts = [], [], []
-    for series in rng.choice(LAYOUTS, recipe.batch, p=shares(step / recipe.steps)):
+    for series in rng.choice(LAYOUTS, recipe.batch, p=shares(progress(recipe, step))):
         layout = layouts[series]
         row, mirrored = int(layout.rows[rng.integers(len(layout.rows))]), int(rng.random() < 0.5)
         chosen.append(latents[series][row, mirrored])

@@ -34,16 +34,23 @@ class Recipe:
     weight_decay: float = 0.02
     betas: tuple[float, float] = (0.9, 0.98)
     ema: float = 0.998
+    begun: float = 0.0
+    """Which part of a curriculum lies behind a training that goes on from finished weights, in [0, 1]."""
     checkpoint_seconds: float = 120.0
     log_every: int = 50
+
+
+def progress(recipe: Recipe, step: int) -> float:
+    """How far a curriculum is, in [0, 1]."""
+    return recipe.begun + (1 - recipe.begun) * step / recipe.steps
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Linear warm-up, then a cosine down to 1 % of the peak."""
     if step < recipe.warmup:
         return recipe.lr * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+    after = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, after))))
 
 
 def train(

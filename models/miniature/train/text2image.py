@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from models.miniature.train.diffusion import (
+    FINISH,
     GPU_RECIPE,
     RECIPE,
     UNET,
@@ -24,6 +25,7 @@ from models.miniature.train.diffusion import (
     captured,
     draw,
     example,
+    started,
     velocity_losses,
 )
 from models.miniature.train.feed import Feed, Machine, Tensors
@@ -32,7 +34,7 @@ from models.miniature.train.layouts import load_layouts
 from models.miniature.train.loop import Recipe, train
 from models.miniature.train.scenes import Series
 
-__all__ = ["GPU_RECIPE", "RECIPE", "build_unet", "train_text2image"]
+__all__ = ["FINISH", "GPU_RECIPE", "RECIPE", "build_unet", "train_text2image"]
 
 
 def build_unet(width: int) -> UNet2DConditionModel:
@@ -46,16 +48,21 @@ def build_unet(width: int) -> UNet2DConditionModel:
 
 
 def train_text2image(
-    run: Path, cache: Path, recipe: Recipe, log: Callable[[str], None], machine: Machine
+    run: Path,
+    cache: Path,
+    recipe: Recipe,
+    log: Callable[[str], None],
+    machine: Machine,
+    begin: Path | None = None,
 ) -> Path:
     """Train (or go on training) on what `autoencoder` and `clip` have become; save the fp16 pipeline in
-    `run/export`."""
+    `run/export`. `begin` is a saved pipeline to go on from."""
     torch.manual_seed(0)
     autoencoder, clip = load_autoencoder(run), run.parent / "clip/export"
     encoder = CLIPTextModel.from_pretrained(clip, dtype=torch.float32).eval().requires_grad_(False)
     encoder = encoder.to(machine.device)  # pyright: ignore[reportArgumentType]
     tokenizer = CLIPTokenizer.from_pretrained(clip)
-    unet = build_unet(encoder.config.hidden_size)
+    unet = started(build_unet(encoder.config.hidden_size), begin)
     unet = unet.to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
 
     velocity = captured(Velocity(unet), example(recipe, machine, encoder.config.hidden_size))

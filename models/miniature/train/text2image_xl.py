@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from models.miniature.train.diffusion import (
+    FINISH,
     GPU_RECIPE,
     RECIPE,
     UNET,
@@ -24,6 +25,7 @@ from models.miniature.train.diffusion import (
     build_scheduler,
     captured,
     example,
+    started,
     velocity_losses,
 )
 from models.miniature.train.feed import Machine, Tensors
@@ -31,7 +33,7 @@ from models.miniature.train.layouts import PIXELS
 from models.miniature.train.loop import Recipe, train
 from models.miniature.train.text2image import latent_feed, load_autoencoder
 
-__all__ = ["GPU_RECIPE", "RECIPE", "build_unet", "train_text2image_xl"]
+__all__ = ["FINISH", "GPU_RECIPE", "RECIPE", "build_unet", "train_text2image_xl"]
 GPU_RECIPE = replace(GPU_RECIPE, batch=128)
 _SIZES, _SIZE_WIDTH = (PIXELS, PIXELS, 0, 0, PIXELS, PIXELS), 16
 """Height and width as they were, where the crop begins, height and width wanted: always the same here."""
@@ -56,10 +58,15 @@ def build_unet(width: int, pooled: int) -> UNet2DConditionModel:
 
 
 def train_text2image_xl(
-    run: Path, cache: Path, recipe: Recipe, log: Callable[[str], None], machine: Machine
+    run: Path,
+    cache: Path,
+    recipe: Recipe,
+    log: Callable[[str], None],
+    machine: Machine,
+    begin: Path | None = None,
 ) -> Path:
     """Train (or go on training) on what `autoencoder`, `clip` and `clip_large` have become; save the fp16
-    pipeline in `run/export`."""
+    pipeline in `run/export`. `begin` is a saved pipeline to go on from."""
     torch.manual_seed(0)
     autoencoder = load_autoencoder(run)
     one, two = (run.parent / part / "export" for part in ("clip", "clip_large"))
@@ -69,7 +76,7 @@ def train_text2image_xl(
     first.to(machine.device), second.to(machine.device)  # pyright: ignore
     tokenizer = CLIPTokenizer.from_pretrained(one)
     width = first.config.hidden_size + second.config.hidden_size
-    unet = build_unet(width, second.config.projection_dim or 0)
+    unet = started(build_unet(width, second.config.projection_dim or 0), begin)
     unet = unet.to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
 
     shapes = (second.config.projection_dim or 0, len(_SIZES))
