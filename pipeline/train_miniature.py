@@ -27,6 +27,7 @@ def train_part(
     Raises:
         UserError: the model is trained on the CPU only, or there is no such GPU.
     """
+    _quieten()
     module = import_module(f"models.miniature.train.{part}")
     function, log = getattr(module, f"train_{part}"), partial(print, flush=True)
     if begin and not part.startswith("text2image"):
@@ -55,3 +56,13 @@ def train_part(
     recipe = replace(recipe, steps=steps or recipe.steps)
     more = {"begin": begin} if begin else {}
     return function(run / part, run / "cache", recipe, log, machine, **more)
+
+
+def _quieten() -> None:
+    """What is loaded here is a part of what was saved, on purpose, and in half of its precision."""
+    from diffusers.utils import logging as diffusers_log
+    from transformers.utils import logging as transformers_log
+
+    for library in (transformers_log, diffusers_log):
+        library.set_verbosity_error()
+        library.disable_progress_bar()

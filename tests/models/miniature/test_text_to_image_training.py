@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from models.miniature.train import text2image
+from models.miniature.train import diffusion, text2image, text2image_xl
 from models.miniature.train.autoencoder import build_model, centre_latents
 from models.miniature.train.clip import contrast
 from models.miniature.train.clip_batch import fitting, patch_labels, pictures
 from models.miniature.train.latents import encode, load_latents
 from models.miniature.train.layouts import LAYOUTS, PIXELS, load_layouts
+from models.miniature.train.loop import Recipe, progress
 from models.miniature.train.tokenizers import prompt_tokenizer
 from models.miniature.world import NOUNS, held_out_identity, held_out_prompt
 
@@ -83,7 +85,7 @@ def test_every_word_of_the_world_is_one_token_and_any_other_can_be_spelt():
 
 def test_centring_the_latents_changes_no_decoded_picture(autoencoder, layouts):
     scenes = layouts["centred"].scenes
-    image = torch.from_numpy(scenes.image_NHWC[:16]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    image = torch.from_numpy(scenes.image_NHWC[:16].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
     centred = AutoencoderKL.from_config(autoencoder.config)
     centred.load_state_dict(autoencoder.state_dict())
     with torch.no_grad():
@@ -105,7 +107,7 @@ def test_centring_the_latents_changes_no_decoded_picture(autoencoder, layouts):
 def test_latents_on_disk_are_the_encoded_pictures_and_their_mirror_images(cache, autoencoder, layouts):
     layout = layouts["pair"]
     latents = load_latents(cache, layout, autoencoder)
-    image = torch.from_numpy(layout.scenes.image_NHWC[5:6]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    image = torch.from_numpy(layout.scenes.image_NHWC[5:6].copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
     for mirrored in (0, 1):
         wanted = encode(autoencoder, image.flip(-1) if mirrored else image)[0]
         assert np.allclose(latents[5, mirrored], wanted.half().numpy(), atol=2e-3)
@@ -115,27 +117,73 @@ def test_latents_on_disk_are_the_encoded_pictures_and_their_mirror_images(cache,
 
 def test_a_batch_for_the_unet_is_a_pure_function_of_its_step(cache, autoencoder, layouts):
     latents = {name: load_latents(cache, layout, autoencoder) for name, layout in layouts.items()}
-    one, other = (text2image.draw(layouts, latents, (0.4, 0.3, 0.3), 11) for _ in range(2))
-    assert torch.equal(one.latents_BCHW, other.latents_BCHW)
-    assert one.texts == other.texts
-    assert one.texts != text2image.draw(layouts, latents, (0.4, 0.3, 0.3), 12).texts
-    assert 0.02 < one.subject_BHW.mean() < 0.6
+    recipe, tokenizer = Recipe(steps=20, lr=1e-3, batch=24), prompt_tokenizer(24)
+    one, other = (diffusion.draw(layouts, latents, tokenizer, recipe, 19) for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in ("latents", "subject", "tokens", "told"))
+    assert not torch.equal(one["tokens"], diffusion.draw(layouts, latents, tokenizer, recipe, 18)["tokens"])
+    assert 0.02 < one["subject"].mean() < 0.6
+    ends_B = (one["tokens"] == tokenizer.eos_token_id).sum(1)
+    assert ((ends_B < 23) == one["told"]).all()
 
 
 def test_the_curriculum_begins_with_single_subjects_in_the_middle_and_ends_with_all():
-    assert text2image.shares(0.0) == (1.0, 0.0, 0.0)
-    assert min(text2image.shares(1.0)) > 0.2
-    for progress in np.linspace(0, 1, 7):
-        assert sum(text2image.shares(progress)) == pytest.approx(1)
-    assert len(LAYOUTS) == len(text2image.shares(0.5))
+    assert diffusion.shares(0.0) == (1.0, 0.0, 0.0)
+    assert min(diffusion.shares(1.0)) > 0.1
+    for part in np.linspace(0, 1, 7):
+        assert sum(diffusion.shares(part)) == pytest.approx(1)
+    assert len(LAYOUTS) == len(diffusion.shares(0.5))
+
+
+def test_what_goes_on_from_finished_weights_is_in_the_curriculums_last_part():
+    assert progress(diffusion.FINISH, 0) == diffusion.FINISH.begun == diffusion.CURRICULUM[-1][0]
+    assert progress(diffusion.FINISH, diffusion.FINISH.steps) == 1
+    assert progress(diffusion.RECIPE, 0) == 0
 
 
 def test_timesteps_are_spread_over_the_schedule():
-    times = text2image.spread_times(10, torch.Generator().manual_seed(0))
+    times = diffusion.spread_times(10, torch.Generator().manual_seed(0))
     assert (times // 100).tolist() == list(range(10))
 
 
 def test_the_schedule_ends_without_any_signal():
-    scheduler = text2image.build_scheduler()
+    scheduler = diffusion.build_scheduler()
     assert scheduler.alphas_cumprod[-1] == 0
     assert scheduler.alphas_cumprod[0] > 0.998
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: text2image.build_unet(24), lambda: text2image_xl.build_unet(24, 16)]
+)
+def test_a_training_goes_on_from_a_saved_unet(tmp_path, build):
+    torch.manual_seed(0)
+    saved = build()
+    saved.half().save_pretrained(tmp_path / "unet")
+    begun = diffusion.started(build(), tmp_path)
+    for name, value in saved.state_dict().items():
+        assert torch.equal(value.float(), begun.state_dict()[name])
+    untrained = build()
+    assert diffusion.started(untrained, None) is untrained
+
+
+def test_without_a_prompt_the_layout_with_two_encoders_is_told_nothing_at_all():
+    width, told = 24, torch.tensor([True, False])
+    config = CLIPTextConfig(
+        hidden_size=width,
+        intermediate_size=48,
+        num_attention_heads=4,
+        num_hidden_layers=3,
+        projection_dim=16,
+        max_position_embeddings=8,
+        vocab_size=30,
+        eos_token_id=29,
+    )
+    first, second = CLIPTextModel(config), CLIPTextModelWithProjection(config)
+    tokens = torch.randint(0, 29, (2, 8), generator=torch.Generator().manual_seed(0))
+    tokens[:, -1] = 29
+    states, pooled, sizes = text2image_xl.conditions(first, second, {"tokens": tokens, "told": told})
+    assert states.shape == (2, 8, 2 * width)
+    assert pooled.shape == (2, 16)
+    assert sizes.tolist() == [[64, 64, 0, 0, 64, 64]] * 2
+    assert states[0].abs().min() > 0
+    assert not states[1].any()
+    assert not pooled[1].any()
