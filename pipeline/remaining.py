@@ -2,6 +2,7 @@
 """What a dataset still lacks, and what in it came to nothing, in words for people."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from pipeline.dataset.layout import checked_shards, committed_shards, split_folders
 from pipeline.dataset.newer import replaced_rows, without_replaced
@@ -15,7 +16,8 @@ def unfinished_retries(root: Place) -> Iterator[str]:
     """A line for each retry with shards that are missing or damaged, which no build makes anew."""
     for part, left in _unfinished(root):
         if part.kind == RETRY:
-            yield f"but {counted(left, 'shard')} of a retry to do: subjectforge retry {root} {shown(part)}"
+            command = f"subjectforge retry {quote(str(root))} {shown(part)}"
+            yield f"but {counted(left, 'shard')} of a retry to do: {command}"
 
 
 def unfinished_builds(root: Place) -> Iterator[str]:
@@ -43,4 +45,5 @@ def what_failed(root: Place, split: str) -> str:
 
 def shown(part: Part) -> str:
     """The conditions of a retry as they are given on the command line."""
-    return " ".join(f"--where {key}={value}" for key, value in part.about.get("where", {}).items())
+    pairs = part.about.get("where", {}).items()
+    return " ".join(f"--where {quote(f'{key}={value}')}" for key, value in pairs)
