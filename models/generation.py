@@ -36,7 +36,9 @@ class TextToImage(Runtime):
             MissingDevice: if there is no such GPU here.
         """
         from diffusers import DiffusionPipeline
+        from diffusers.utils import logging
 
+        logging.disable_progress_bar()
         device, dtype = self.place()
         pipeline = pretrained(DiffusionPipeline, self.model, self.revision, torch_dtype=dtype).to(device)
         pipeline.set_progress_bar_config(disable=True)
