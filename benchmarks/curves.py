@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws the training curves of the miniature's models.
 
-COMMAND  python -m benchmarks.curves [RUNS=runs/miniature] [PICTURE=models/miniature/curves.png]
+COMMAND  python -m benchmarks.curves [--of perception|generation] [RUNS=runs/miniature] [PICTURE]
 """
 
 import argparse
@@ -14,12 +14,25 @@ import numpy as np
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-PARTS = {
+PERCEPTION = {
     "captioner": ("caption", "noun", "colour"),
     "captioner/refinement": ("caption", "noun", "colour"),
     "detector/backbone": ("grid16", "grid8", "grid4"),
     "detector": ("decoder1_class", "decoder1_l1", "decoder1_giou", "encoder_class"),
     "segmenter": ("cross", "dice", "iou"),
+}
+GENERATION = {
+    "autoencoder": ("mse", "kl"),
+    "clip": ("contrast", "noun", "body", "pattern"),
+    "dino": ("distillation",),
+    "judge": ("pixel", "noun", "body", "pattern", "trait"),
+    "text2image": ("velocity",),
+    "text2image_xl": ("velocity",),
+}
+FOLDER = Path("models/miniature")
+PICTURES = {
+    "perception": (PERCEPTION, FOLDER / "curves.png"),
+    "generation": (GENERATION, FOLDER / "curves_generation.png"),
 }
 
 
@@ -27,10 +40,12 @@ def main() -> None:
     """Save one picture with a panel for every training."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="?", default=Path("runs/miniature"))
-    parser.add_argument("picture", type=Path, nargs="?", default=Path("models/miniature/curves.png"))
+    parser.add_argument("picture", type=Path, nargs="?")
+    parser.add_argument("--of", choices=PICTURES, default="perception")
     arguments = parser.parse_args()
-    figure, panels = plt.subplots(1, len(PARTS), figsize=(4 * len(PARTS), 3.2), layout="constrained")
-    for panel, (part, names) in zip(panels, PARTS.items(), strict=True):
+    parts, picture = PICTURES[arguments.of]
+    figure, panels = plt.subplots(1, len(parts), figsize=(4 * len(parts), 3.2), layout="constrained")
+    for panel, (part, names) in zip(panels, parts.items(), strict=True):
         rows = [json.loads(line) for line in (arguments.runs / part / "curve.jsonl").read_text().splitlines()]
         for name in names:
             seen = [(row["step"], row[name]) for row in rows if name in row]
@@ -39,7 +54,7 @@ def main() -> None:
             panel.plot(steps, smooth, label=name)
         panel.set(title=f"{part}, {rows[-1]['seconds'] / 60:.0f} min", xlabel="step", yscale="log")
         panel.legend(fontsize="small")
-    figure.savefig(arguments.picture, dpi=80)
+    figure.savefig(arguments.picture or picture, dpi=80)
 
 
 if __name__ == "__main__":
