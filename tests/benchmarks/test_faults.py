@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Short versions of the sweeps that take real processes and nodes away."""
 
+import pytest
+
 from benchmarks.faults import drivers, kills, nodes
 
 
+@pytest.mark.timeout(1500)
 def test_builds_that_are_killed_and_begun_again_give_the_same_bytes():
-    result = kills.run(kills=4, seed=5)
+    result = kills.run(kills=4, seed=5, images=48)
     assert result.kills.total() >= 4
     assert result.builds >= 1
     assert (result.different, result.hung, result.unclear) == (0, 0, [])
