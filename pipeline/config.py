@@ -5,12 +5,12 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import Interval
 
 from models.backends import BACKENDS
-from models.backends.bounds import Count
 from pipeline.errors import UserError
 from pipeline.fields import build, nearest, settable
 from pipeline.yaml_file import parse_yaml, read_yaml
@@ -33,7 +33,7 @@ class SourceConfig:
 class BuildConfig:
     """All that decides what a dataset will hold."""
 
-    shard_size: Count = 1000
+    shard_size: Annotated[int, Interval(ge=1, le=100_000)] = 1000
     """Source items in a shard: the unit of work, of retry and of resume."""
     chain: tuple[str, ...] = tuple(STAGES)
     """The stages in order; `my_package.module:MyStage` is accepted."""

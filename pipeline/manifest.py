@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 from stages.backend import backends_of
 from stages.base import Stage
 from stages.columns import SCHEMA_VERSION
+from stages.parse import parse_json
 from stages.shard.commit import replace
 from stages.shard.place import Place
 from stages.write import refused
@@ -101,7 +102,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
     """
     path = root / "_meta" / "manifest.json"
     try:
-        old = json.loads(path.read_bytes())["identity"] if path.exists() else None
+        old = parse_json(path.read_bytes())["identity"] if path.exists() else None
         if old is not None and not isinstance(old, dict):
             raise ValueError("no manifest of a dataset")
         if old and (len(part_files(root)) > 1 or any((root / "data").glob("*/*_stats.json"))):
@@ -154,7 +155,7 @@ def known_identity(root: Place) -> dict[str, Any]:
     """
     path = root / "_meta" / "manifest.json"
     try:
-        return dict(json.loads(path.read_bytes())["identity"])
+        return dict(parse_json(path.read_bytes())["identity"])
     except FileNotFoundError as error:
         raise UserError(
             f"{root} has no _meta/manifest.json: it is no dataset, or it has to be restored"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a person asks for to a job: what is there, what may be done about it, what has to be planned."""
 
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -30,6 +29,7 @@ from pipeline.manifest import check_claim, claim, identity_of, write_config
 from pipeline.source_changes import source_changes
 from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.digest import source_digest
+from stages.parse import parse_json
 from stages.shard.place import Place
 from stages.shard.uri import plain_name
 from stages.write import refused
@@ -193,7 +193,7 @@ def _can_list_again(outlook: Outlook) -> bool:
     """Whether a lost listing would come out as it was: it was the only one, and the source is the same."""
     if any(int(path.stem) for path in part_files(outlook.request.root)):
         return False
-    manifest = json.loads((meta_folder(outlook.request.root) / "manifest.json").read_bytes())
+    manifest = parse_json((meta_folder(outlook.request.root) / "manifest.json").read_bytes())
     return manifest.get("listed") == _listed(outlook)
 
 

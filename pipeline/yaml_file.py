@@ -43,7 +43,7 @@ def read_yaml(path: Place) -> dict[str, Any]:
     return values
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str | bytes) -> Any:
     """One YAML document.
 
     Raises:
@@ -53,3 +53,5 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)
     except ValueError as error:  # a date or number that cannot be
         raise yaml.YAMLError(str(error)) from error
+    except RecursionError as error:
+        raise yaml.YAMLError("it nests too deeply") from error

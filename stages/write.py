@@ -14,6 +14,7 @@ import pyarrow as pa
 from stages.attempts import WORKER_DIED
 from stages.base import Stage, TableFunction
 from stages.columns import BACKOFF, DEATHS, LEDGER, SECONDS
+from stages.parse import parse_json
 from stages.shard.commit import commit, replace
 from stages.shard.contents import fill_shard
 from stages.shard.fence import NO_FENCE, Fence
@@ -39,6 +40,7 @@ RECEIPT = pa.schema(
         pa.field("backoff", pa.string()),
     ]
 )
+
 """The one row that stands for a shard once it is on disk; `written` is false if it had been there.
 
 `isolated` counts rows that end every process that works on them, `deaths` the workers that died over the
@@ -116,7 +118,7 @@ def write_shard(root: Place, split: str, table: pa.Table, fence: Fence = NO_FENC
         written = not files.stats.exists() and commit(
             (files.tar, files.parquet, files.stats), partial(fill_shard, number, table), fence.check
         )
-        stats = json.loads(files.stats.read_text(encoding="utf-8"))
+        stats = parse_json(files.stats.read_text(encoding="utf-8"))
     except OSError as error:
         raise WriteError(refused(f"shard {files.stem}", files.folder, error)) from error
     if written:

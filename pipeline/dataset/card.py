@@ -4,7 +4,6 @@
 The front matter names the tars, so that hubs and `datasets` read them and nothing else.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pipeline.dataset.layout import meta_folder
 from pipeline.dataset.totals import Totals
 from stages.columns import ENTITY, SAMPLE, SCHEMA_VERSION
 from stages.extra_columns import is_any_list
+from stages.parse import parse_json
 from stages.shard.place import Place
 from stages.shard.record import MEMBERS
 
@@ -168,7 +168,7 @@ def _config(path: Place) -> str:
 
 def _read(path: Place) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -34,6 +34,8 @@ from stages.shard.commit import remove_leftovers, replace, rewrite
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, open_parquet
 
+_MADE_OF = b"subjectforge.made_of"
+"""Where the index says in its metadata what it was made of."""
 _MASK = re.compile(r"entities\..+\.rle\.")
 
 
@@ -50,11 +52,11 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
         remove_leftovers(split_folder(root, split))
     shards = committed_shards(root, split)
     listing = [_entry(split, shard, stats) for shard, stats in zip(shards, all_stats(shards), strict=True)]
-    content = (json.dumps(listing, indent=1) + "\n").encode()
-    path, replaced = shards_path(root), replaced_rows(root)
-    if not (index_path(root).is_file() and path.is_file() and path.read_bytes() == content):
-        _write_index(index_path(root), shards, replaced)
-        replace(path, content)
+    replaced = replaced_rows(root)
+    made_of = _made_of(shards, replaced)
+    if not _is_index_of(index_path(root), made_of):
+        _write_index(index_path(root), shards, replaced, made_of)
+    replace(shards_path(root), (json.dumps(listing, indent=1) + "\n").encode())
     added = without_replaced(totals(shards), shards, replaced)
     extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
@@ -90,15 +92,32 @@ def _digests(root: Place) -> bytes:
     return (json.dumps(found, indent=1) + "\n").encode()
 
 
-def _write_index(path: Place, shards: Sequence[ShardFiles], replaced: Replaced) -> None:
+def _made_of(shards: Sequence[ShardFiles], replaced: Replaced) -> bytes:
+    """A digest of all that decides the index: every shard's parquet, and the rows that newer ones replace."""
+    digest = hashlib.sha256()
+    for shard, stats in zip(shards, all_stats(shards), strict=True):
+        keys = sorted(replaced.get(shard.number, ()))
+        digest.update(json.dumps([shard.number, stats["files"]["parquet"]["sha256"], keys]).encode())
+    return digest.hexdigest().encode()
+
+
+def _is_index_of(path: Place, made_of: bytes) -> bool:
+    try:
+        return (open_parquet(path).schema_arrow.metadata or {}).get(_MADE_OF) == made_of
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def _write_index(path: Place, shards: Sequence[ShardFiles], replaced: Replaced, made_of: bytes) -> None:
     """The newest rows without the masks, one shard a row group, so that memory stays that of one shard."""
-    rewrite(path, lambda stream: _copy_rows(stream, shards, replaced))
+    rewrite(path, lambda stream: _copy_rows(stream, shards, replaced, made_of))
 
 
-def _copy_rows(stream: Any, shards: Sequence[ShardFiles], replaced: Replaced) -> None:
+def _copy_rows(stream: Any, shards: Sequence[ShardFiles], replaced: Replaced, made_of: bytes) -> None:
     tables = (newest(_without_masks(shard), replaced.get(shard.number, ())) for shard in shards)
     first = next(tables, SAMPLE.empty_table())
-    with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
+    about = {**(first.schema.metadata or {}), _MADE_OF: made_of}
+    with pq.ParquetWriter(stream, first.schema.with_metadata(about), compression="zstd") as writer:
         for shard, table in zip(shards, chain([first], tables), strict=False):
             if not table.schema.equals(first.schema):
                 raise UserError(

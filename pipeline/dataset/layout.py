@@ -5,11 +5,11 @@ The truth about what is done is the listing of a split's folder: a shard whose s
 committed, any other is not.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 
 from pipeline.errors import UserError
+from stages.parse import parse_json
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, file_sizes, in_order
 
@@ -49,7 +49,7 @@ def checked_shards(root: Place, split: str = "train") -> tuple[list[ShardFiles],
 
 def _is_whole(shard: ShardFiles, sizes: Mapping[str, int]) -> bool:
     try:
-        files = json.loads(shard.stats.read_bytes())["files"]
+        files = parse_json(shard.stats.read_bytes())["files"]
         return all(
             sizes.get(path.name) == files[kind]["bytes"]
             for kind, path in (("tar", shard.tar), ("parquet", shard.parquet))

@@ -6,7 +6,6 @@ every row group is a shard, and what the part is stands in the file's metadata. 
 part; items that the source got later are another, and so is every retry.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import committed_shards, source_folder, split_folders
 from pipeline.errors import UserError
+from stages.parse import parse_json
 from stages.shard.place import Place, open_parquet
 
 ABOUT = b"subjectforge.part"
@@ -80,7 +80,7 @@ def read_part(listing: Place) -> Part:
         ValueError: it is no such file.
     """
     with listing.open("rb") as stream, pq.ParquetFile(stream) as file:
-        about = json.loads((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
+        about = parse_json((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
         rows, shards = file.metadata.num_rows, file.metadata.num_row_groups
     if not isinstance(about, dict):
         raise ValueError("it does not say what it is")
@@ -92,9 +92,9 @@ def part_files(root: Place) -> list[Place]:
     folder = source_folder(root)
     if not folder.is_dir():
         return []
-    return sorted(
-        path for path in folder.iterdir() if path.name.endswith(".parquet") and path.stem.isdecimal()
-    )
+    found = (path for path in folder.iterdir() if path.name.endswith(".parquet") and path.stem.isdecimal())
+    # Names have more digits from shard 100,000 on.
+    return sorted(found, key=lambda path: int(path.stem))
 
 
 def read_parts(root: Place) -> list[Part]:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast each stage was, and where memory ran out, from the run's log beside the dataset."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dataset.layout import meta_folder
+from stages.parse import parse_json
 from stages.shard.place import Place, in_order
 
 
@@ -48,4 +48,4 @@ def backoffs(root: Place) -> dict[str, BackOff]:
 
 def _timings(root: Place) -> Iterator[dict[str, Any]]:
     logs = sorted((meta_folder(root) / "timings").glob("*.json"))
-    yield from in_order(root, lambda log: json.loads(log.read_text(encoding="utf-8")), logs)
+    yield from in_order(root, lambda log: parse_json(log.read_text(encoding="utf-8")), logs)

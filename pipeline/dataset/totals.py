@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the shards' stats files add up to."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import UserError
+from stages.parse import parse_json
 from stages.shard.files import ShardFiles
 from stages.shard.place import in_order
 
@@ -55,7 +55,7 @@ def all_stats(shards: Iterable[ShardFiles]) -> Iterator[dict[str, Any]]:
 
 def _stats(shard: ShardFiles) -> dict[str, Any]:
     try:
-        stats = json.loads(shard.stats.read_bytes())
+        stats = parse_json(shard.stats.read_bytes())
         Totals().add(stats)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.dataset.layout import digested_files, digests_path, meta_folder, source_folder
 from pipeline.dataset.parts import RETRY, Part
 from pipeline.dataset.problem import Problem
+from stages.parse import parse_json
 from stages.shard.place import Place, below
 
 _REBUILT = ("shards.json", "index.parquet")
@@ -53,7 +54,7 @@ def _difference(name: str, found: str | None, stated: str | None) -> str | None:
 
 def _read_digests(path: Place) -> dict[str, str]:
     text = path.read_text(encoding="utf-8")
-    stated = json.loads(text)
+    stated = parse_json(text)
     if not isinstance(stated, dict) or json.dumps(stated, indent=1) + "\n" != text:
         raise ValueError("it is not in the form in which digests are written")
     return stated

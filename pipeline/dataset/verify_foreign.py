@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lies among the shards and belongs to none of them."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 from pipeline.dataset.layout import committed_shards, meta_folder, split_folders
 from pipeline.dataset.problem import Problem
+from stages.parse import parse_json
 from stages.shard.files import ShardFiles
 from stages.shard.place import Place, below
 
@@ -38,7 +38,7 @@ def _begun(root: Place, folder: Place) -> Iterator[Place]:
     intents = meta_folder(root) / "intents" / folder.name
     for intent in intents.iterdir() if intents.is_dir() else ():
         try:
-            names = [*json.loads(intent.read_bytes())["files"]]
+            names = [*parse_json(intent.read_bytes())["files"]]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         yield from (folder / name for name in names if "/" not in name)

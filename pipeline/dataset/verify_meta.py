@@ -12,14 +12,16 @@ import yaml
 
 from pipeline.dataset.layout import index_path, meta_folder, shards_path
 from pipeline.dataset.problem import Problem
+from pipeline.yaml_file import parse_yaml
+from stages.parse import parse_json
 from stages.shard.files import ShardFiles, place_of
 from stages.shard.place import Place, below, open_parquet
 
 
 def check_manifest(root: Place) -> Iterator[Problem]:
     """Whether the manifest has its own fingerprint, and the configuration is the one that it names."""
-    manifest, problem = _read(root, "manifest.json", json.loads)
-    config, other = _read(root, "config.yaml", yaml.safe_load)
+    manifest, problem = _read(root, "manifest.json", parse_json)
+    config, other = _read(root, "config.yaml", parse_yaml)
     yield from filter(None, (problem, other))
     if problem is not None:
         return
@@ -66,7 +68,7 @@ def check_list(root: Place, listings: list[dict[str, Any]]) -> Iterator[Problem]
     """
     path = shards_path(root)
     try:
-        listed = {entry["url"]: entry for entry in json.loads(path.read_bytes())}
+        listed = {str(entry["url"]): entry for entry in parse_json(path.read_bytes())}
     except FileNotFoundError:
         yield Problem("", f"{below(path, root)} is missing; the same build again writes it")
         return

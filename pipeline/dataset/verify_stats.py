@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stages.columns import SCHEMA_VERSION
+from stages.parse import parse_json
 from stages.shard.place import Place
 
 Row = dict[str, Any]
@@ -20,7 +21,7 @@ def read_stats(path: Place) -> dict[str, Any]:
         ValueError: if it is not, or is no JSON object.
     """
     text = path.read_text(encoding="utf-8")
-    stats = json.loads(text)
+    stats = parse_json(text)
     if (
         not isinstance(stats, dict)
         or json.dumps(stats, sort_keys=True, indent=1, ensure_ascii=False) + "\n" != text

@@ -12,7 +12,9 @@ import yaml
 from pipeline.config import BuildConfig, resolved
 from pipeline.dataset.layout import meta_folder
 from pipeline.errors import UserError
+from pipeline.yaml_file import parse_yaml
 from stages import stage_class
+from stages.parse import parse_json
 from stages.shard.place import Place, in_order
 
 
@@ -68,7 +70,7 @@ def _parse(path: Place) -> dict[str, Any]:
     """The mapping that a file holds; empty if there is no such file."""
     try:
         text = path.read_text("utf-8")
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        value = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, yaml.YAMLError) as error:

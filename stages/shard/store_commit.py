@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from io import BufferedRandom
 from typing import Any
 
+from stages.parse import parse_json
 from stages.shard.remote_path import RemotePath
 
 _PIECE = 8 << 20
@@ -97,7 +98,7 @@ def _named(intent: RemotePath) -> set[str]:
 
 def _read(intent: RemotePath) -> dict[str, Any] | None:
     try:
-        found = json.loads(intent.read_bytes())
+        found = parse_json(intent.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -69,6 +69,7 @@ def test_an_optional_backend_is_none_until_it_is_named(tmp_path):
     [
         ("shard_sise: 3", ["shard_sise", "did you mean 'shard_size'"]),
         ("shard_size: many", ["shard_size", "integer"]),
+        ("shard_size: 100001", ["shard_size"]),
         ("shard_size: 0", ["shard_size", "greater than or equal to 1"]),
         ("shard_size: true", ["shard_size", "integer", "True"]),
         ("shard_size: '3'", ["shard_size", "integer", "'3'"]),

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.dataset.new_part import write_part
-from pipeline.dataset.parts import known_parts, next_shard, read_part
+from pipeline.dataset.parts import known_parts, next_shard, part_files, read_part
 from pipeline.errors import UserError
 from pipeline.sources.base import LISTING, Item, Member, listing_table
 from pipeline.sources.shards import shard_count, shard_slice
@@ -59,3 +59,12 @@ def test_a_damaged_part_is_named(tmp_path):
     part.listing.write_bytes(part.listing.read_bytes()[:-9])
     with pytest.raises(UserError, match=r"source is damaged"):
         known_parts(tmp_path)
+
+
+def test_parts_follow_one_another_by_number_however_long_their_names(tmp_path):
+    names = ["00000.parquet", "60000.parquet", "110000.parquet"]
+    folder = tmp_path / "_meta" / "source"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
+    assert [path.name for path in part_files(tmp_path)] == names

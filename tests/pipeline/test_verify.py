@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset.finish import finish_dataset
-from pipeline.dataset.layout import all_shards
+from pipeline.dataset.layout import all_shards, checked_shards
 from pipeline.dataset.problem import Problem, Verification
 from pipeline.dataset.verify import verify
 from pipeline.dataset.verify_foreign import check_foreign
@@ -432,3 +432,40 @@ def test_stats_that_only_python_takes_for_the_same(dataset: Path) -> None:
 def test_what_was_committed_meanwhile_is_nothing_foreign(dataset: Path) -> None:
     earlier = all_shards(dataset)[:-1]
     assert [*check_foreign(dataset, earlier)] == []
+
+
+def test_the_index_follows_a_table_that_changed_beside_the_same_tar(dataset: Path) -> None:
+    path = dataset / "data" / "train" / "00001.parquet"
+    rows = pq.read_table(path)
+    captions = pa.array(["another"] * rows.num_rows)
+    rows = rows.set_column(rows.column_names.index("caption"), rows.schema.field("caption"), captions)
+    pq.write_table(rows, path)
+    listed = (dataset / "_meta" / "shards.json").read_bytes()
+    vouch(dataset, 1)
+    assert (dataset / "_meta" / "shards.json").read_bytes() == listed
+    index = pq.read_table(dataset / "_meta" / "index.parquet").to_pandas()
+    assert (index.caption == "another").sum() == rows.num_rows
+    assert not about(check(dataset), "index.parquet")
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("name", ["digests.json", "manifest.json", "shards.json", "config.yaml"])
+def test_what_nests_too_deeply_is_a_problem_and_no_crash(dataset: Path, name: str) -> None:
+    (dataset / "_meta" / name).write_text(DEEP[:3000] if name == "config.yaml" else DEEP)
+    assert about(check(dataset), f"_meta/{name}")
+
+
+@pytest.mark.parametrize(
+    "entries", ['[{"url": 5}, {"url": "a"}]', '[{"url": null}, {}]', "3", '[{"url": {}}]']
+)
+def test_a_list_of_shards_that_is_none(dataset: Path, entries: str) -> None:
+    (dataset / "_meta" / "shards.json").write_text(entries)
+    assert about(check(dataset), "_meta/shards.json")
+
+
+def test_stats_that_nest_too_deeply(dataset: Path) -> None:
+    (dataset / "data" / "train" / "00001_stats.json").write_text(DEEP)
+    assert about(check(dataset), "train/00001")
+    assert [shard.number for shard in checked_shards(dataset)[1]] == [1]
