@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reader that goes away (`subjectforge build ... | head -1`) ends what is said, not the work."""
+"""Trouble with what is printed (`subjectforge build ... | head -1`) ends what is said, not the work."""
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 
 class _Undisturbed:
-    """A text stream that goes nowhere once nobody reads it any longer."""
+    """A text stream that goes nowhere once it cannot be written to any longer."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -15,14 +16,14 @@ class _Undisturbed:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
+        except OSError:
             self._turn_away()
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             self._turn_away()
 
     def _turn_away(self) -> None:
@@ -36,6 +37,14 @@ class _Undisturbed:
 
 
 def outlive_readers() -> None:
-    """From now on, a pipe that is closed at its other end is no error for what this process prints."""
-    sys.stdout = cast(TextIO, _Undisturbed(sys.stdout))
-    sys.stderr = cast(TextIO, _Undisturbed(sys.stderr))
+    """From now on nothing that happens to what this process prints is an error: a pipe that is closed at its
+    other end, a full disk, a letter that the terminal's encoding lacks, no stream at all."""
+    sys.stdout, sys.stderr = _undisturbed(sys.stdout), _undisturbed(sys.stderr)
+
+
+def _undisturbed(stream: TextIO | None) -> TextIO:
+    if stream is None:  # as after `2>&-`
+        stream = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return cast(TextIO, _Undisturbed(stream))
