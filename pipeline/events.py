@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 
 from pipeline.event_files import AppendedFile, RewrittenFiles
 from pipeline.ticker import Ticker
+from stages.parse import parse_json
 from stages.shard.place import Place
 
 EventName = Literal[
@@ -130,7 +131,7 @@ def read_events(root: Place) -> Iterator[dict[str, Any]]:
 
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = parse_json(line)
+    except ValueError:
         return None
     return event if isinstance(event, dict) and event.keys() >= _OWN else None

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stages.parse import parse_json
+
 WORKER_DIED = "worker_died"
 """The reason in rows that end every process that works on them."""
 
@@ -169,5 +171,5 @@ def noted(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in lines:
         with suppress(ValueError):
-            found.append(json.loads(line))
+            found.append(parse_json(line))
     return [line for line in found if isinstance(line, dict)]

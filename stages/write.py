@@ -40,7 +40,6 @@ RECEIPT = pa.schema(
         pa.field("backoff", pa.string()),
     ]
 )
-
 """The one row that stands for a shard once it is on disk; `written` is false if it had been there.
 
 `isolated` counts rows that end every process that works on them, `deaths` the workers that died over the

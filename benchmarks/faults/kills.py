@@ -71,12 +71,12 @@ class Result:
         return f"| random kills, {self.what} | {told}, {ends} |"
 
 
-def run(kills: int = 200, seed: int = 20261121, miniature: bool = False, images: int = 160) -> Result:
+def run(kills: int = 200, seed: int = 20261121, miniature: bool = False, images: int | None = None) -> Result:
     """Kill until there have been as many kills; every build is begun again until it is done, and compared."""
     started, rng = time.monotonic(), random.Random(seed)
     result = Result("builds with the shipped models" if miniature else "builds without models")
     with TemporaryDirectory() as folder:
-        steps, calm = _prepared(Path(folder), 48 if miniature else images, miniature)
+        steps, calm = _prepared(Path(folder), images or (48 if miniature else 160), miniature)
         spans = [_seconds_of(step(Path(folder, "first"))) for step in steps]
         if dataset_digests(Path(folder, "first")) != calm:
             raise RuntimeError("two calm builds differ")
@@ -98,10 +98,8 @@ def _prepared(folder: Path, images: int, miniature: bool) -> tuple[list[Step], d
         write_scenes(folder / "scenes", images, seed=77)
         config, source = CONFIG, folder / "scenes" / "images"
     else:
-        config, source = (
-            light_config(folder / "config.yaml", 8, seconds=0.01),
-            pictures(folder / "in", images),
-        )
+        config = light_config(folder / "config.yaml", 8, seconds=0.01)
+        source = pictures(folder / "in", images)
     for number, picture in enumerate(sorted(source.iterdir())[3::16]):
         picture.write_bytes(picture.read_bytes()[: 40 + 20 * number])
     grown = folder / "grown"

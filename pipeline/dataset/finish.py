@@ -51,9 +51,8 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     if split_folder(root, split).is_dir():
         remove_leftovers(split_folder(root, split))
     shards = committed_shards(root, split)
-    listing = [_entry(split, shard, stats) for shard, stats in zip(shards, all_stats(shards), strict=True)]
     replaced = replaced_rows(root)
-    made_of = _made_of(shards, replaced)
+    listing, made_of = _listed(split, shards, replaced)
     if not _is_index_of(index_path(root), made_of):
         _write_index(index_path(root), shards, replaced, made_of)
     replace(shards_path(root), (json.dumps(listing, indent=1) + "\n").encode())
@@ -74,6 +73,18 @@ def unseal(root: Place) -> None:
     digests_path(root).unlink(missing_ok=True)
 
 
+def _listed(
+    split: str, shards: Sequence[ShardFiles], replaced: Replaced
+) -> tuple[list[dict[str, Any]], bytes]:
+    """The list of shards, and a digest of what decides the index: their tables, and the rows replaced."""
+    listing, digest = [], hashlib.sha256()
+    for shard, stats in zip(shards, all_stats(shards), strict=True):
+        listing.append(_entry(split, shard, stats))
+        gone = sorted(replaced.get(shard.number, ()))
+        digest.update(json.dumps([shard.number, stats["files"]["parquet"]["sha256"], gone]).encode())
+    return listing, digest.hexdigest().encode()
+
+
 def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, Any]:
     return {
         "url": f"data/{split}/{shard.tar.name}",
@@ -90,15 +101,6 @@ def _digests(root: Place) -> bytes:
             with path.open("rb") as stream:
                 found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return (json.dumps(found, indent=1) + "\n").encode()
-
-
-def _made_of(shards: Sequence[ShardFiles], replaced: Replaced) -> bytes:
-    """A digest of all that decides the index: every shard's parquet, and the rows that newer ones replace."""
-    digest = hashlib.sha256()
-    for shard, stats in zip(shards, all_stats(shards), strict=True):
-        keys = sorted(replaced.get(shard.number, ()))
-        digest.update(json.dumps([shard.number, stats["files"]["parquet"]["sha256"], keys]).encode())
-    return digest.hexdigest().encode()
 
 
 def _is_index_of(path: Place, made_of: bytes) -> bool:

@@ -5,11 +5,11 @@ A run holds a lease, a file with its token in it (`pipeline.lease`). Who works f
 token before it makes anything appear: a run that was taken for dead and is not must stop by itself.
 """
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from stages.parse import parse_json
 from stages.shard.place import Place, place
 
 RUNNING, STOPPING = "running", "stopping"
@@ -92,7 +92,7 @@ def lease_content(root: Place) -> bytes | None:
 def lease_fields(content: bytes) -> dict[str, Any] | None:
     """The fields of a lease, `token` among them; None if it is damaged."""
     try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
+        fields = parse_json(content)
+    except ValueError:
         return None
     return fields if isinstance(fields, dict) and isinstance(fields.get("token"), str) else None
