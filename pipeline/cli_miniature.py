@@ -61,9 +61,10 @@ def train(
     begin: Annotated[Path | None, typer.Option(help="A saved text2image pipeline to go on from")] = None,
 ) -> None:
     """Train a small model as the shipped one was; run again to go on where it stopped."""
-    from pipeline.train_miniature import train_part
+    from pipeline.train_miniature import TrainOptions, train_part
 
-    print(f"saved to {train_part(part.value, run, threads, device, workers, steps, begin)}")
+    options = TrainOptions(device=device, workers=workers, steps=steps, begin=begin)
+    print(f"saved to {train_part(part.value, run, threads, options)}")
 
 
 @miniature.command()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the training of one of the miniature's models."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from os import environ
@@ -9,53 +10,79 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 
-ON_GPUS = ("autoencoder", "clip", "clip_large", "dino", "judge", "text2image", "text2image_xl")
+GENERATION = ("autoencoder", "clip", "clip_large", "dino", "judge", "text2image", "text2image_xl")
 """Whose trainings have a recipe for a GPU besides the one for two cores."""
 
 
-def train_part(
-    part: str,
-    run: Path,
-    threads: int,
-    device: str = "cpu",
-    workers: int = 0,
-    steps: int | None = None,
-    begin: Path | None = None,
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a training differs from the recipe for two cores."""
+
+    device: str = "cpu"
+    workers: int = 0
+    """Processes that make batches ahead."""
+    steps: int | None = None
+    """Another length than the recipe's."""
+    begin: Path | None = None
+    """A saved text2image pipeline to go on from."""
+
+
+def train_part(part: str, run: Path, threads: int, options: TrainOptions) -> Path:
     """Train a model under `run`, by its module in `models.miniature.train`; return the saved folder.
 
     Raises:
-        UserError: the model is trained on the CPU only, or there is no such GPU.
+        UserError: the model has no such options, there is no such GPU, or `run` holds another training.
     """
-    _quieten()
-    module = import_module(f"models.miniature.train.{part}")
-    function, log = getattr(module, f"train_{part}"), partial(print, flush=True)
+    _check(part, options)
+    log = partial(print, flush=True)
+    if part == "tagger":
+        return _training(part)(run / part, log=log)
+    import torch
+
+    from models.miniature.train.loop import OtherRecipe
+
+    torch.set_num_threads(threads)
+    try:
+        if part in GENERATION:
+            return _train_generation(part, run, options)
+        return _training(part)(run / part, run / "cache", log=log)
+    except OtherRecipe as error:
+        raise UserError(f"{error}; move it away, or give the options that it was begun with") from error
+
+
+def _training(part: str) -> Callable[..., Path]:
+    return getattr(import_module(f"models.miniature.train.{part}"), f"train_{part}")
+
+
+def _check(part: str, options: TrainOptions) -> None:
+    begin = options.begin
     if begin and not part.startswith("text2image"):
         raise UserError(f"the {part} goes on from its own checkpoint only; leave --begin out")
     if begin and not (begin / "unet").is_dir():
         raise UserError(f"{begin} is no saved pipeline (it has no folder unet); give one that training made")
-    if part not in ON_GPUS and (device != "cpu" or workers or steps):
+    if part not in GENERATION and options != TrainOptions():
         raise UserError(f"the {part} takes no --device, --workers or --steps; leave them out")
-    if part == "tagger":
-        return function(run / part, log=log)
+
+
+def _train_generation(part: str, run: Path, options: TrainOptions) -> Path:
     import torch
 
-    torch.set_num_threads(threads)
-    if part not in ON_GPUS:
-        return function(run / part, run / "cache", log=log)
     from models.miniature.train.feed import Machine
 
+    machine = Machine(options.device, options.workers)
+    if machine.is_gpu:
+        if not torch.cuda.is_available():
+            raise UserError(f"no GPU for --device {options.device} here; leave it out to train on the CPU")
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     # The tokenizer's threads do not survive in the processes that make batches.
     environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"no GPU for --device {device} here; leave it out to train on the CPU")
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True
-    machine = Machine(device, workers)
-    recipe = module.FINISH if begin else module.GPU_RECIPE if machine.is_gpu else module.RECIPE
-    recipe = replace(recipe, steps=steps or recipe.steps)
-    more = {"begin": begin} if begin else {}
-    return function(run / part, run / "cache", recipe, log, machine, **more)
+    _quieten()
+    module = import_module(f"models.miniature.train.{part}")
+    recipe = module.FINISH if options.begin else module.GPU_RECIPE if machine.is_gpu else module.RECIPE
+    recipe = replace(recipe, steps=options.steps or recipe.steps)
+    more = {"begin": options.begin} if options.begin else {}
+    return _training(part)(run / part, run / "cache", recipe, partial(print, flush=True), machine, **more)
 
 
 def _quieten() -> None:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainings of both text-to-image layouts share: the schedule, the batches, the loss.
+"""What the trainings of both text-to-image layouts share: the recipes, the schedule, the loss.
 
-First only large single subjects in the middle, then single ones anywhere and pairs as well. The
-prediction is the velocity (Salimans & Ho 2022, section 4), the schedule ends in pure noise (Lin et al.
+The prediction is the velocity (Salimans & Ho 2022, section 4), the schedule ends in pure noise (Lin et al.
 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.1).
 
-Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens.
+Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens, D their width.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,28 +15,21 @@ from typing import Any, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from models.miniature.train.clip import LENGTH
+from models.miniature.train.curriculum import CELLS, CURRICULUM, draw
 from models.miniature.train.feed import Feed, Machine, Tensors, seeded
-from models.miniature.train.layouts import LAYOUTS, PIXELS, Layout
-from models.miniature.train.loop import Losses, Recipe, progress
+from models.miniature.train.latents import load_latents
+from models.miniature.train.layouts import load_layouts
+from models.miniature.train.loop import Losses, Recipe, progress, train
 from models.miniature.train.scenes import Series
 
-CELLS = PIXELS // 4
 RECIPE = Recipe(steps=16_000, lr=1.2e-3, warmup=300, weight_decay=0.01, ema=0.999)
 GPU_RECIPE = replace(RECIPE, steps=7_000, lr=1e-3, batch=256, warmup=400)
-FINISH = Recipe(steps=2_000, lr=3e-4, warmup=50, weight_decay=0.01, begun=0.8)
+FINISH = Recipe(steps=2_000, lr=3e-4, warmup=50, weight_decay=0.01, begun=CURRICULUM[-1][0])
 """To go on from a saved pipeline: the rest of the curriculum."""
-CURRICULUM = (
-    (0.0, (1.0, 0.0, 0.0)),
-    (0.35, (0.6, 0.2, 0.2)),
-    (0.6, (0.4, 0.25, 0.35)),
-    (0.8, (0.25, 0.15, 0.6)),
-)
-"""From which part of the schedule on, the shares of the layouts (see `LAYOUTS`)."""
 UNET: dict[str, Any] = {
     "sample_size": CELLS,
     "in_channels": 8,
@@ -50,9 +42,12 @@ UNET: dict[str, Any] = {
     "norm_num_groups": 16,
 }
 """Grids of 16, 8 and 4 cells, attention at 16, 8 and in the middle."""
-_UNPROMPTED = 0.1
 _SUBJECT_WEIGHT = 3.0
 """How much more a subject's cells count than the background's at the start; it falls to 1."""
+
+
+Tell = Callable[[Tensors], tuple[Tensor, ...]]
+"""Of a batch the text's states (B, L, D) and, where the layout has them, the pooled text and the sizes."""
 
 
 class Velocity(nn.Module):
@@ -79,24 +74,11 @@ def captured(velocity: Velocity, example: tuple[Tensor, ...]) -> Callable[..., T
 
     Args:
         velocity: its parameters' gradients are part of what is captured.
-        example: inputs of the shapes that will follow.
+        example: inputs of the shapes that follow; they are copied.
     """
     if not example[0].is_cuda:
         return velocity
     return cast(Callable[..., Tensor], torch.cuda.make_graphed_callables(velocity, example))
-
-
-def example(recipe: Recipe, machine: Machine, width: int, *added: int) -> tuple[Tensor, ...]:
-    """Inputs of the shapes of a batch, see `Velocity.forward`."""
-    noisy = torch.randn(recipe.batch, 8, CELLS, CELLS, device=machine.device)
-    states = torch.randn(recipe.batch, LENGTH, width, device=machine.device)
-    time_B = torch.zeros(recipe.batch, dtype=torch.long, device=machine.device)
-    more = (torch.ones(recipe.batch, size, device=machine.device) for size in added)
-    return noisy.contiguous(memory_format=torch.channels_last), time_B, states, *more
-
-
-Predict = Callable[[Tensor, Tensor, Tensors], Tensor]
-"""The velocity, from noisy latents (B, C, H, W), timesteps (B,) and the rest of the batch."""
 
 
 def started(unet: UNet2DConditionModel, pipeline: Path | None) -> UNet2DConditionModel:
@@ -106,6 +88,11 @@ def started(unet: UNet2DConditionModel, pipeline: Path | None) -> UNet2DConditio
     saved = UNet2DConditionModel.from_pretrained(pipeline / "unet", torch_dtype=torch.float32)
     unet.load_state_dict(saved.state_dict())
     return unet
+
+
+def load_autoencoder(run: Path) -> AutoencoderKL:
+    """The trained one beside a run's folder, in float32."""
+    return AutoencoderKL.from_pretrained(run.parent / "autoencoder/export", torch_dtype=torch.float32)
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -122,23 +109,58 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
+def train_unet(
+    unet: UNet2DConditionModel,
+    tell: Tell,
+    autoencoder: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    place: tuple[Path, Path],
+    recipe: Recipe,
+    log: Callable[[str], None],
+    machine: Machine,
+) -> UNet2DConditionModel:
+    """Train (or go on training) in place and return the averaged UNet, both on the machine's device.
+
+    Args:
+        unet: what is trained.
+        tell: what the UNet is told of a batch.
+        autoencoder: makes the latents.
+        tokenizer: of the prompts.
+        place: the run's folder, and the cache's.
+        recipe: one of those above.
+        log: gets a line of progress now and then.
+        machine: where it runs.
+    """
+    run, cache = place
+    unet = unet.to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
+    layouts = load_layouts(cache)
+    latents: dict[Series, np.ndarray] = {
+        name: load_latents(cache, layout, autoencoder, machine.device) for name, layout in layouts.items()
+    }
+    feed = Feed(lambda step: draw(layouts, latents, tokenizer, recipe, step), recipe.steps, machine)
+    return train(unet, velocity_losses(Velocity(unet), tell, feed, recipe, machine), recipe, run, log)
+
+
 def velocity_losses(
-    predict: Predict, feed: Feed, recipe: Recipe, machine: Machine
+    velocity: Velocity, tell: Tell, feed: Feed, recipe: Recipe, machine: Machine
 ) -> Callable[[int], Losses]:
     """The loss of every step, see `loop.train`."""
     scheduler: Any = build_scheduler()
+    predict: Callable[..., Tensor] | None = None
 
     def losses(step: int) -> Losses:
+        nonlocal predict
         batch = feed(step)
         latents_BCHW, generator = batch["latents"].float(), seeded(step, machine)
         noise = torch.randn(latents_BCHW.shape, generator=generator, device=machine.device)
         time_B = spread_times(len(latents_BCHW), generator)
-        noisy = scheduler.add_noise(latents_BCHW, noise, time_B)
+        noisy = scheduler.add_noise(latents_BCHW, noise, time_B).contiguous(memory_format=torch.channels_last)
         target = scheduler.get_velocity(latents_BCHW, noise, time_B)
-        guess = predict(noisy.contiguous(memory_format=torch.channels_last), time_B, batch)
+        inputs = (noisy, time_B, *tell(batch))
+        predict = predict or captured(velocity, inputs)
         extra = (_SUBJECT_WEIGHT - 1) * max(0.0, 1 - progress(recipe, step) / 0.7)
         weight_BHW = 1 + extra * batch["subject"]
-        error_BHW = F.mse_loss(guess, target, reduction="none").mean(1)
+        error_BHW = F.mse_loss(predict(*inputs), target, reduction="none").mean(1)
         return {"velocity": (weight_BHW * error_BHW).sum() / weight_BHW.sum()}
 
     return losses
@@ -149,41 +171,3 @@ def spread_times(count: int, generator: torch.Generator) -> Tensor:
     device = generator.device
     part_B = torch.rand(count, generator=generator, device=device) + torch.arange(count, device=device)
     return (part_B * 1000 / count).long().clamp(max=999)
-
-
-def shares(part: float) -> tuple[float, ...]:
-    """Of the layouts, after a part of the curriculum in [0, 1]."""
-    return next(share for begin, share in reversed(CURRICULUM) if part >= begin)
-
-
-def draw(
-    layouts: Mapping[Series, Layout],
-    latents: Mapping[Series, np.ndarray],
-    tokenizer: CLIPTokenizer,
-    recipe: Recipe,
-    step: int,
-) -> Tensors:
-    """Batch number `step`, a pure function of its arguments.
-
-    Returns:
-        `latents` float16 (B, C, H, W); `subject` float32 (B, H, W), the share of each cell that subjects
-        cover, in [0, 1]; `tokens` int64 (B, L); `told` bool (B,), False where the model learns to draw
-        without being told what, which the tokens of an empty text say too.
-    """
-    rng = np.random.default_rng((17, step))
-    chosen, masks, texts = [], [], []
-    for series in rng.choice(LAYOUTS, recipe.batch, p=shares(progress(recipe, step))):
-        layout = layouts[series]
-        row, mirrored = int(layout.rows[rng.integers(len(layout.rows))]), int(rng.random() < 0.5)
-        chosen.append(latents[series][row, mirrored])
-        mask_HW = layout.scenes.instance_NHW[row] > 0
-        masks.append(mask_HW[:, ::-1] if mirrored else mask_HW)
-        prompt = layout.prompt(row, rng)
-        texts.append("" if rng.random() < _UNPROMPTED else prompt.text)
-    mask_BHW = torch.from_numpy(np.stack(masks)).float()
-    return {
-        "latents": torch.from_numpy(np.stack(chosen)),
-        "subject": F.adaptive_avg_pool2d(mask_BHW[:, None], CELLS)[:, 0],
-        "tokens": tokenizer(texts, padding="max_length", return_tensors="pt").input_ids,
-        "told": torch.tensor([bool(text) for text in texts]),
-    }

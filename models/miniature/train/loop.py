@@ -5,13 +5,18 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+class OtherRecipe(ValueError):
+    """A checkpoint is of another schedule than the one that is to go on."""
+
 
 Losses = dict[str, Tensor]
 Model = TypeVar("Model", bound=nn.Module)
@@ -68,6 +73,9 @@ def train(
             of the step and the weights, or a resumed run differs from an undisturbed one.
         folder: holds `checkpoint.pt` (weights, optimiser, step) and `curve.jsonl`.
         log: gets a line of progress now and then.
+
+    Raises:
+        OtherRecipe: the checkpoint in `folder` was made by another schedule.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -79,7 +87,7 @@ def train(
         fused=trainable[0].is_cuda or None,
     )
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    start, spent = _resume(folder, model, averaged, optimiser)
+    start, spent = _resume(folder, recipe, model, averaged, optimiser)
     end = recipe.stop or recipe.steps
     began = saved = time.monotonic()
     model.train()
@@ -96,7 +104,7 @@ def train(
         if step % recipe.log_every == 0 or step == end - 1:
             _record(folder, step, parts, spent + now - began, log)
         if now - saved > recipe.checkpoint_seconds or step == end - 1:
-            _save(folder, model, averaged, optimiser, step + 1, spent + now - began)
+            _save(folder, recipe, model, averaged, optimiser, step + 1, spent + now - began)
             saved = time.monotonic()
     return cast(Model, averaged.module).eval()
 
@@ -108,8 +116,15 @@ def _record(folder: Path, step: int, parts: Losses, seconds: float, log: Callabl
     log(f"step {step} {seconds:.0f} s " + " ".join(f"{name} {value:.3f}" for name, value in values.items()))
 
 
+def _schedule(recipe: Recipe) -> dict[str, object]:
+    """What of a recipe decides the weights after a step."""
+    when = ("stop", "checkpoint_seconds", "log_every")
+    return {name: value for name, value in asdict(recipe).items() if name not in when}
+
+
 def _save(
     folder: Path,
+    recipe: Recipe,
     model: nn.Module,
     averaged: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -120,6 +135,7 @@ def _save(
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "schedule": _schedule(recipe),
         "step": step,
         "seconds": seconds,
     }
@@ -129,12 +145,14 @@ def _save(
 
 
 def _resume(
-    folder: Path, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+    folder: Path, recipe: Recipe, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
 ) -> tuple[int, float]:
     """The step to go on with and the seconds spent so far; forgets what was logged after it."""
     if not (folder / "checkpoint.pt").exists():
         return 0, 0.0
     state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
+    if state.get("schedule") != _schedule(recipe):
+        raise OtherRecipe(f"{folder} holds a training with another schedule")
     model.load_state_dict(state["model"])
     averaged.load_state_dict(state["averaged"])
     optimiser.load_state_dict(state["optimiser"])

@@ -8,6 +8,7 @@ Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens, D their
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,25 +17,13 @@ from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from models.miniature.train.diffusion import (
-    FINISH,
-    GPU_RECIPE,
-    RECIPE,
-    UNET,
-    Velocity,
-    build_scheduler,
-    captured,
-    example,
-    started,
-    velocity_losses,
-)
+from models.miniature.train import diffusion
 from models.miniature.train.feed import Machine, Tensors
 from models.miniature.train.layouts import PIXELS
-from models.miniature.train.loop import Recipe, train
-from models.miniature.train.text2image import latent_feed, load_autoencoder
+from models.miniature.train.loop import Recipe
 
-__all__ = ["FINISH", "GPU_RECIPE", "RECIPE", "build_unet", "train_text2image_xl"]
-GPU_RECIPE = replace(GPU_RECIPE, batch=128)
+RECIPE, FINISH = diffusion.RECIPE, diffusion.FINISH
+GPU_RECIPE = replace(diffusion.GPU_RECIPE, batch=128)
 _SIZES, _SIZE_WIDTH = (PIXELS, PIXELS, 0, 0, PIXELS, PIXELS), 16
 """Height and width as they were, where the crop begins, height and width wanted: always the same here."""
 
@@ -47,7 +36,7 @@ def build_unet(width: int, pooled: int) -> UNet2DConditionModel:
         pooled: of the second one's pooled output.
     """
     config = {
-        **UNET,
+        **diffusion.UNET,
         "cross_attention_dim": width,
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": _SIZE_WIDTH,
@@ -68,7 +57,7 @@ def train_text2image_xl(
     """Train (or go on training) on what `autoencoder`, `clip` and `clip_large` have become; save the fp16
     pipeline in `run/export`. `begin` is a saved pipeline to go on from."""
     torch.manual_seed(0)
-    autoencoder = load_autoencoder(run)
+    autoencoder = diffusion.load_autoencoder(run)
     one, two = (run.parent / part / "export" for part in ("clip", "clip_large"))
     first = CLIPTextModel.from_pretrained(one, dtype=torch.float32).eval().requires_grad_(False)
     second = CLIPTextModelWithProjection.from_pretrained(two, dtype=torch.float32)
@@ -76,17 +65,10 @@ def train_text2image_xl(
     first.to(machine.device), second.to(machine.device)  # pyright: ignore
     tokenizer = CLIPTokenizer.from_pretrained(one)
     width = first.config.hidden_size + second.config.hidden_size
-    unet = started(build_unet(width, second.config.projection_dim or 0), begin)
-    unet = unet.to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
-
-    shapes = (second.config.projection_dim or 0, len(_SIZES))
-    velocity = captured(Velocity(unet), example(recipe, machine, width, *shapes))
-
-    def predict(noisy_BCHW: Tensor, time_B: Tensor, batch: Tensors) -> Tensor:
-        return velocity(noisy_BCHW, time_B, *conditions(first, second, batch))
-
-    feed = latent_feed(cache, autoencoder, tokenizer, recipe, machine)
-    averaged = train(unet, velocity_losses(predict, feed, recipe, machine), recipe, run, log)
+    unet = diffusion.started(build_unet(width, second.config.projection_dim or 0), begin)
+    averaged = diffusion.train_unet(
+        unet, partial(conditions, first, second), autoencoder, tokenizer, (run, cache), recipe, log, machine
+    )
     pipeline = StableDiffusionXLPipeline(
         vae=autoencoder,
         text_encoder=first,
@@ -94,7 +76,7 @@ def train_text2image_xl(
         tokenizer=tokenizer,
         tokenizer_2=CLIPTokenizer.from_pretrained(two),
         unet=averaged,
-        scheduler=build_scheduler(),  # pyright: ignore[reportArgumentType]
+        scheduler=diffusion.build_scheduler(),  # pyright: ignore[reportArgumentType]
         add_watermarker=False,
     )
     pipeline.to("cpu", torch.float16).save_pretrained(run / "export")

@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from models.miniature.train import diffusion, text2image, text2image_xl
+from models.miniature.train import curriculum, diffusion, text2image, text2image_xl
 from models.miniature.train.autoencoder import build_model, centre_latents
 from models.miniature.train.clip import contrast
 from models.miniature.train.clip_batch import fitting, patch_labels, pictures
@@ -118,24 +118,24 @@ def test_latents_on_disk_are_the_encoded_pictures_and_their_mirror_images(cache,
 def test_a_batch_for_the_unet_is_a_pure_function_of_its_step(cache, autoencoder, layouts):
     latents = {name: load_latents(cache, layout, autoencoder) for name, layout in layouts.items()}
     recipe, tokenizer = Recipe(steps=20, lr=1e-3, batch=24), prompt_tokenizer(24)
-    one, other = (diffusion.draw(layouts, latents, tokenizer, recipe, 19) for _ in range(2))
+    one, other = (curriculum.draw(layouts, latents, tokenizer, recipe, 19) for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in ("latents", "subject", "tokens", "told"))
-    assert not torch.equal(one["tokens"], diffusion.draw(layouts, latents, tokenizer, recipe, 18)["tokens"])
+    assert not torch.equal(one["tokens"], curriculum.draw(layouts, latents, tokenizer, recipe, 18)["tokens"])
     assert 0.02 < one["subject"].mean() < 0.6
     ends_B = (one["tokens"] == tokenizer.eos_token_id).sum(1)
     assert ((ends_B < 23) == one["told"]).all()
 
 
 def test_the_curriculum_begins_with_single_subjects_in_the_middle_and_ends_with_all():
-    assert diffusion.shares(0.0) == (1.0, 0.0, 0.0)
-    assert min(diffusion.shares(1.0)) > 0.1
+    assert curriculum.shares(0.0) == (1.0, 0.0, 0.0)
+    assert min(curriculum.shares(1.0)) > 0.1
     for part in np.linspace(0, 1, 7):
-        assert sum(diffusion.shares(part)) == pytest.approx(1)
-    assert len(LAYOUTS) == len(diffusion.shares(0.5))
+        assert sum(curriculum.shares(part)) == pytest.approx(1)
+    assert len(LAYOUTS) == len(curriculum.shares(0.5))
 
 
 def test_what_goes_on_from_finished_weights_is_in_the_curriculums_last_part():
-    assert progress(diffusion.FINISH, 0) == diffusion.FINISH.begun == diffusion.CURRICULUM[-1][0]
+    assert progress(diffusion.FINISH, 0) == diffusion.FINISH.begun == curriculum.CURRICULUM[-1][0]
     assert progress(diffusion.FINISH, diffusion.FINISH.steps) == 1
     assert progress(diffusion.RECIPE, 0) == 0
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from models.miniature.train.batch import cell_labels, scene_batch, training_batch
 from models.miniature.train.detector_loss import Target, dense_losses, set_losses
-from models.miniature.train.loop import Recipe, learning_rate, train
+from models.miniature.train.loop import OtherRecipe, Recipe, learning_rate, train
 from models.miniature.train.scenes import SIDE, load_scenes
 from models.miniature.train.segmenter import mask_losses
 from models.miniature.world import NOUNS, render_scene, sample_scene
@@ -87,6 +87,14 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path):
     ]
     assert curves[0] == curves[1]
     assert curves[0][-1] < curves[0][0]
+
+
+def test_a_training_with_another_schedule_does_not_go_on_from_there(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_toy(tmp_path, stop_at=3)
+    model = Toy()
+    with pytest.raises(OtherRecipe, match="another schedule"):
+        train(model, lambda step: {}, Recipe(steps=41, lr=1e-2, warmup=5), tmp_path, log=lambda _: None)
 
 
 def test_the_learning_rate_rises_then_falls():
