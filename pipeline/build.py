@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.context import RunContext, notes_folder
+from pipeline.context import RunContext, forget_notes, notes_folder
 from pipeline.dataset.layout import split_folder
 from pipeline.errors import UserError
 from pipeline.executor import Executor
@@ -111,6 +111,7 @@ def finish(root: Place, split: str) -> None:
     from pipeline.report import write_report
 
     write_report(root)
+    forget_notes(root)
     try:
         finish_dataset(root, split)
     except OSError as error:

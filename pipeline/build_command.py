@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pipeline import build as steps
 from pipeline.build import RunOptions
 from pipeline.config import BuildConfig
+from pipeline.context import forget_notes
 from pipeline.dataset.layout import is_finished
+from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.job import Job, split_of
 from pipeline.lease import Lease
@@ -37,6 +39,7 @@ def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
     outlook = survey(request)
     if outlook.planned and not (job := outlook.job()).todo and is_finished(root):
         print(job.line())
+        _tidy(root)
         return _nothing(root)
     _check_room(request.config, options)
     with Lease.take(root) as lease:
@@ -46,6 +49,22 @@ def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
             steps.finish(root, job.split)
             return _nothing(root, "; index, card and report restored")
         return _carried_out(job, options, lease, stopper)
+
+
+def _tidy(root: Place) -> None:
+    """Take away what a run left that was killed after the last file was written, if that can be done.
+
+    Raises:
+        UserError: that run, or another one, is still at it.
+    """
+    if not (lease_path(root).is_file() or forget_notes(root)):
+        return
+    try:
+        with Lease.take(root):
+            forget_notes(root)
+    except UserError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
 
 
 def retry_rows(request: RetryRequest, options: RunOptions) -> int:
@@ -67,6 +86,7 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
         for line in unfinished_builds(request.root):
             print(line)
         if job is None:
+            forget_notes(request.root)
             if not is_finished(request.root) and not [*unfinished_builds(request.root)]:
                 steps.finish(request.root, split_of(retry.config))
             shown = " and ".join(f"{column}={value}" for column, value in retry.where.items())

@@ -15,6 +15,8 @@ from stages.attempts import Notes
 from stages.shard.fence import Fence
 from stages.shard.place import Place
 
+_NOTES = "inflight"
+
 
 @dataclass(slots=True)
 class RunContext:
@@ -40,9 +42,18 @@ class RunContext:
         shutil.rmtree(self.notes.folder, ignore_errors=True)
 
 
+def forget_notes(root: Place) -> bool:
+    """Take away what workers of runs that are over noted beside the dataset; whether there was anything."""
+    folder = meta_folder(root) / _NOTES
+    if not (isinstance(folder, Path) and folder.is_dir()):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
 def notes_folder(root: Place, token: str) -> Notes:
     """Where a run's workers note what they have in hand: with the dataset if that is a folder that all of
     them see, else on each machine."""
     if isinstance(root, Path):
-        return Notes(str(meta_folder(root.resolve()) / "inflight"), token)
+        return Notes(str(meta_folder(root.resolve()) / _NOTES), token)
     return Notes(str(Path(tempfile.gettempdir()) / f"subjectforge-{token}"), token)

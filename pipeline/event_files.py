@@ -23,6 +23,10 @@ class AppendedFile:
         """Nothing is done before the first line."""
         self.place = place
 
+    def began_before(self) -> bool:
+        """Whether there is a line."""
+        return self.place.is_file()
+
     def add(self, line: bytes) -> None:
         """Append a line, which ends with a line break, in one step; one that was cut off before it is ended.
 
@@ -62,6 +66,10 @@ class RewrittenFiles:
     def place(self) -> Place:
         """The file that is written next."""
         return self._folder / f"{self._name}-{self._part:04d}.jsonl"
+
+    def began_before(self) -> bool:
+        """Whether there is a file of any run."""
+        return self._folder.is_dir()
 
     def add(self, line: bytes) -> None:
         """Remember a line, which ends with a line break."""

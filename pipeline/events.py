@@ -92,6 +92,14 @@ class Events:
                 self._ticker = Ticker(self._every, self._keep)
                 self._ticker.__enter__()
 
+    @property
+    def began_before(self) -> bool:
+        """Whether a run has told something here, this one included; False where that cannot be seen."""
+        try:
+            return self._file.began_before()
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Write what is not written yet."""
         if self._ticker:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.layout import committed_shards, config_path
 from pipeline.dataset.parts import RETRY, Part, known_parts
+from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.job import Job, job_of, split_of
 from pipeline.manifest import changes, differences, identity_of, known_identity
@@ -68,6 +69,7 @@ def checked(request: RetryRequest) -> Retry:
         UserError: no dataset, a condition that cannot be, missing weights or input, or other configuration,
             code or weights than those that made the dataset.
     """
+    refuse_special(request.root)
     where, known = conditions(request.where), known_identity(request.root)
     config = load_config(config_path(request.root), request.overrides)
     # As it is read back: tuples are lists there.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making chosen rows of a dataset anew: a part of its own, whose rows take the place of the older ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,7 @@ from stages.shard.files import place_of
 from stages.write import refused
 
 
-def begin_retry(retry: Retry, interrupted: bool) -> Job | None:
+def begin_retry(retry: Retry, interrupted: bool, tell: Callable[[str], object] = print) -> Job | None:
     """Plan a retry, or find one that was not finished; None if no row is meant.
 
     A retry that was planned, and of which no shard is there, is planned anew.
@@ -33,6 +33,7 @@ def begin_retry(retry: Retry, interrupted: bool) -> Job | None:
     Args:
         retry: what is asked for.
         interrupted: whether the last run in the folder did not come to its end.
+        tell: gets a line for people about a retry that is planned anew.
 
     Raises:
         UserError: another retry is unfinished, or the dataset's listings or shards cannot be read.
@@ -42,6 +43,7 @@ def begin_retry(retry: Retry, interrupted: bool) -> Job | None:
         for part in (part for part in parts if part.kind == RETRY):
             job = retry.job(part)
             if part == parts[-1] and job.todo == [*part.numbers] and not job.damaged:
+                tell(f"an earlier retry ({shown(part)}), of which no shard is there, gives way to this one")
                 part.listing.unlink()
                 parts.remove(part)
                 break

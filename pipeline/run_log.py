@@ -34,8 +34,8 @@ class RunLog:
         self._deaths: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __enter__(self) -> Self:
-        job, begun = self._job, len(self._job.todo) < self._job.shards
-        kind = job.parts[-1].kind
+        job, kind = self._job, self._job.parts[-1].kind
+        begun = len(job.todo) < job.shards or self._events.began_before
         event: EventName = "retry" if kind == "retry" else "resume" if begun else "start"
         self._tell(event, part=kind, items=job.items, shards=job.shards, to_do=len(job.todo))
         return self

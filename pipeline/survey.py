@@ -22,6 +22,7 @@ from pipeline.dataset.parts import (
     next_shard,
     part_files,
 )
+from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.extension import new_items
 from pipeline.job import Job, job_of
@@ -100,6 +101,7 @@ def survey(request: Request) -> Outlook:
     Raises:
         UserError: bad input, missing weights, or an output folder that is not this run's.
     """
+    refuse_special(request.root)
     origin = opened(request.config, request.source, request.root)
     outlook = Outlook(request, origin, source_digest(origin), identity_of(request.config), ())
     return _with_parts(outlook)
@@ -210,8 +212,9 @@ def _planned(outlook: Outlook, listing: pa.Table) -> Part:
 
 def _extended(outlook: Outlook, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts, and one more with what is new; if nothing is, the last one learns how the source is now."""
-    request, listing = outlook.request, outlook.origin.listing()
-    known = known_parts(request.root)
+    request = outlook.request
+    _refuse_less(request, parts)
+    listing, known = outlook.origin.listing(), known_parts(request.root)
     about, fresh = _about(outlook, listing), new_items(known, listing, request.limit)
     unseal(request.root)
     if not fresh.num_rows:
@@ -219,6 +222,16 @@ def _extended(outlook: Outlook, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     return *parts, write_part(
         request.root, next_shard(known), fresh, request.config.shard_size, {"kind": EXTEND, **about}
     )
+
+
+def _refuse_less(request: Request, parts: tuple[Part, ...]) -> None:
+    about = parts[-1].about
+    there = about.get("limit") or about.get("available", 0)
+    if request.limit is not None and request.limit < there:
+        raise UserError(
+            f"--limit {request.limit} is less than the {there} items that {request.root} was made from; "
+            "--extend only adds: give more, or begin anew with --overwrite"
+        )
 
 
 def _about(outlook: Outlook, listing: pa.Table) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.dataset.layout import all_shards
 from pipeline.dataset.problem import Problem
+from pipeline.dataset.special import special_files
 from pipeline.dataset.verify import verify
 from pipeline.progress import shown
 from pipeline.takeover import at_work
@@ -21,7 +22,7 @@ def verify_dataset(root: Place, deep: bool) -> int:
     Raises:
         UserError: if the folder is no dataset.
     """
-    if who := at_work(root):
+    if not any(special_files(root, "_meta")) and (who := at_work(root)):
         print(f"{root} is being written by {who}; what it has not finished is told as if it were damage")
     with shown(len(all_shards(root))) as tell:
         result = verify(root, deep=deep, progress=tell)

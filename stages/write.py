@@ -55,6 +55,9 @@ class WriteError(Exception):
 
 def refused(what: str, where: object, error: OSError) -> str:
     """That line: `what` could not be written to `where`."""
+    if isinstance(error, IsADirectoryError):
+        there = error.filename2 or error.filename
+        return f"cannot write {what} to {where}: {there} is a folder; move it away and run the command again"
     why = error.strerror or " ".join(str(error).split())
     return (
         f"cannot write {what} to {where}: {why}; mend this (free space, or give access) and run the same "
@@ -114,7 +117,7 @@ def write_shard(root: Place, split: str, table: pa.Table, fence: Fence = NO_FENC
     number = _shard_number(sorted(keys))
     files = ShardFiles(root / "data" / split, number)
     try:
-        written = not files.stats.exists() and commit(
+        written = not files.stats.is_file() and commit(
             (files.tar, files.parquet, files.stats), partial(fill_shard, number, table), fence.check
         )
         stats = parse_json(files.stats.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pipeline.errors import UserError
 from stages.parse import parse_json
 from stages.shard.files import ShardFiles
-from stages.shard.place import Place, file_sizes, in_order
+from stages.shard.place import Place, file_names, file_sizes, in_order
 
 _STATS = re.compile(r"([0-9]{5}|[1-9][0-9]{5,})_stats\.json")
 
@@ -30,8 +30,7 @@ def split_folders(root: Place) -> list[Place]:
 def committed_shards(root: Place, split: str = "train") -> list[ShardFiles]:
     """The committed shards of a split in the order of their numbers; one directory listing."""
     folder = split_folder(root, split)
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return _shards(folder, names)
+    return _shards(folder, file_names(folder))
 
 
 def checked_shards(root: Place, split: str = "train") -> tuple[list[ShardFiles], list[ShardFiles]]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipeline.dataset.layout import all_shards, index_path, source_folder
 from pipeline.dataset.parts import Part, part_files, read_part
 from pipeline.dataset.problem import Counts, Problem, ShardReport, Verification
+from pipeline.dataset.special import special_files
 from pipeline.dataset.verify_digests import check_digests, check_listing
 from pipeline.dataset.verify_foreign import check_foreign
 from pipeline.dataset.verify_meta import Indexed, check_list, check_manifest, read_index
@@ -43,6 +44,8 @@ def verify(
         UserError: if the folder is no dataset.
     """
     shards = all_shards(root)
+    if special := tuple(_check_special(root)):
+        return Verification(special, Counts())
     damaged, problems = check_digests(root)
     # What is not what was written is not worth a decoder's trust.
     parts, unlisted = _read_parts(root, damaged)
@@ -123,6 +126,12 @@ def _read_parts(root: Place, damaged: set[str]) -> tuple[list[Part] | None, list
             problems.append(Problem("", what))
         expected = part.numbers.stop if part else 0
     return (None if problems else parts), problems
+
+
+def _check_special(root: Place) -> Iterator[Problem]:
+    for path, kind in special_files(root, "data", "_meta"):
+        what = f"is {kind}, no file; nothing can be checked until it is removed"
+        yield Problem("", f"{below(path, root)} {what}")
 
 
 def _check_alike(extras: dict[str, pa.Schema]) -> Iterator[Problem]:

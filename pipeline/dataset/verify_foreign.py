@@ -18,13 +18,14 @@ def check_foreign(root: Place, shards: Sequence[ShardFiles]) -> Iterator[Problem
         shards: those that were committed when the check began.
     """
     folders = split_folders(root)
-    holding = {files.folder for files in shards} or {*folders}
+    above = [root / "data", meta_folder(root)]
+    holding = {*above, *({files.folder for files in shards} or folders)}
     begun = {path for folder in folders for path in _begun(root, folder)}
     found = sorted(path for folder in (root / "data", *folders) for path in folder.iterdir())
     # Those too that a run has committed in the meantime.
     now = [files for folder in folders for files in committed_shards(root, folder.name)]
     ours = {path for files in (*shards, *now) for path in (files.tar, files.parquet, files.stats)}
-    for path in found:
+    for path in [*above, *found]:
         if path.is_symlink():
             yield Problem("", f"{below(path, root)} is a link, not the dataset's own")
         if path not in ours and path not in holding:

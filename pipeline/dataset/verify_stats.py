@@ -35,6 +35,8 @@ def check_file(stats: dict[str, Any], extension: str, path: Place) -> Iterator[s
     entry = stats.get("files", {}).get(extension)
     if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"}:
         yield f"the stats do not say what {path.name} should be"
+    elif path.is_dir():
+        yield f"{path.name} is a folder, no file; move it away and run the build again"
     elif not path.is_file():
         yield f"{path.name} is missing"
     elif path.stat().st_size != entry["bytes"]:

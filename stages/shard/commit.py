@@ -48,14 +48,14 @@ def _commit(paths: Sequence[Path], fill: Callable[..., object], guard: Callable[
     with ExitStack() as stack:
         with _alone_in(folder):
             _remove_leftovers(folder, [path.name for path in paths])
-            if mark.exists():
+            if mark.is_file():
                 return False
             drafts = [stack.enter_context(_draft(path)) for path in paths]
         fill(*drafts)
         for draft in drafts:
             _to_disk(draft)
         with _alone_in(folder):
-            if mark.exists():
+            if mark.is_file():
                 return False
             guard()
             # The mark must not reach the disk before what it vouches for.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a dataset is: a folder of this machine, or a prefix in an object store, used alike."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -63,6 +64,16 @@ def open_parquet(path: Place) -> pq.ParquetFile:
     if isinstance(path, Path):
         return pq.ParquetFile(path)
     return pq.ParquetFile(path.open(), pre_buffer=True)
+
+
+def file_names(folder: Place) -> list[str]:
+    """The files of a folder, in one listing; none if it is not there. Pipes and the like are none."""
+    if isinstance(folder, RemotePath):
+        return [info.base_name for info in folder.listing() if info.type == fs.FileType.File]
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_file()]
 
 
 def file_sizes(folder: Place) -> dict[str, int]:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import shutil
 import subprocess
 
 import pytest
 
 from models.miniature.world import write_scenes
+from pipeline.dataset.finish import finish_dataset
 from tests.pipeline.runs import build
+from tests.shards import write_dataset
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +37,17 @@ def tiny_disk(tmp_path):
         pytest.skip("mounting is not allowed here")
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory):
+    """A finished dataset of 3 shards with 7 rows each, made without models."""
+    root = write_dataset(tmp_path_factory.mktemp("clean") / "dataset", shards=3, rows=7)
+    finish_dataset(root)
+    return root
+
+
+@pytest.fixture
+def dataset(clean, tmp_path):
+    """A copy of `clean`, to be damaged."""
+    return shutil.copytree(clean, tmp_path / "dataset")

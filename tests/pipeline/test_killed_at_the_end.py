@@ -15,9 +15,9 @@ from pipeline.dataset.new_part import write_part
 from pipeline.dataset.parts import read_parts
 from pipeline.holder import this_process
 from pipeline.sources import LISTING
+from tests.pipeline.checks import vouch
 from tests.pipeline.light import light_config, pictures
 from tests.pipeline.runs import ROOT, build, digests, one_line, subjectforge
-from tests.pipeline.test_verify import vouch
 from tests.pipeline.test_ways_on import LOCAL, WIDTHS, assert_whole, index_of, retry
 
 DIES = """
@@ -73,9 +73,25 @@ def test_an_extension(two, source, config):
 def test_an_extension_without_a_new_item(source, config, tmp_path):
     command = ("build", config, "--input", source, "--output", tmp_path / "out", *LOCAL)
     dies_before_its_end(*command, "--limit", "3")
-    dies_before_its_end(*command, "--limit", "2", "--extend")
-    assert "nothing to do" in subjectforge(*command, "--limit", "2").stdout
+    pictures(source / "later", [30])
+    dies_before_its_end(*command, "--limit", "3", "--extend")
+    assert "nothing to do" in subjectforge(*command, "--limit", "3").stdout
     assert_whole(tmp_path / "out")
+
+
+@pytest.mark.parametrize("left", ["lease.json", "inflight/1-a.json"])
+def test_what_is_left_after_the_last_step_is_taken_away(two, source, config, left):
+    calm, killed = two
+    path = killed / "_meta" / left
+    path.parent.mkdir(exist_ok=True)
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    holder = asdict(this_process()) | {"pid": ended.pid, "born": 1, "token": "another", "beat": 3}
+    ended.wait()
+    path.write_text(json.dumps(holder))
+    assert "nothing to do" in build(source, killed, *LOCAL, config=config).stdout
+    assert sorted(path.name for path in (killed / "_meta").iterdir()) == sorted(
+        path.name for path in (calm / "_meta").iterdir()
+    )
 
 
 @pytest.mark.parametrize("repaired", [True, False])

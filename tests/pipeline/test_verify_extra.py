@@ -14,8 +14,8 @@ from pipeline.dataset.verify import verify
 from pipeline.errors import UserError
 from pipeline.report import write_report
 from stages.columns import SAMPLE
+from tests.pipeline.checks import about, check, vouch
 from tests.pipeline.my_stage import Brightness
-from tests.pipeline.test_verify import about, check, vouch
 from tests.shards import shard_table, write_tables
 
 ROWS = 6

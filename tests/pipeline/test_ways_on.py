@@ -86,6 +86,18 @@ def test_new_items_become_new_shards_and_old_ones_stay(dataset, source, config):
     assert digests(dataset) == after
 
 
+@pytest.mark.parametrize("before", [(), ("--limit", "8")])
+def test_an_extension_takes_nothing_away(source, config, tmp_path, before):
+    command = ("build", config, "--input", source, "--output", tmp_path / "out", *LOCAL)
+    assert subjectforge(*command, *before).returncode == 0
+    kept = everything(tmp_path / "out")
+    line = one_line(subjectforge(*command, "--limit", "5", "--extend"))
+    assert "--limit 5 is less than the" in line
+    assert subjectforge(*command, *before).returncode == 0
+    changed = {path.name for path, found in everything(tmp_path / "out").items() if kept[path] != found}
+    assert not changed
+
+
 def test_an_item_in_two_listings_is_found(dataset, source, config):
     pictures(source / "a_later_folder", [30])
     build(source, dataset, "--extend", *LOCAL, config=config)
@@ -220,6 +232,14 @@ def test_a_lost_manifest_is_to_be_restored(flawed, source, config):
         line = one_line(subjectforge(*command))
         assert "_meta/manifest.json" in line
         assert "restore" in line
+
+
+def test_a_retry_that_is_lost_gives_way_not_without_a_word(flawed):
+    retry(flawed, "status=error")
+    for path in (flawed / "data" / "train").glob("00003*"):
+        path.unlink()
+    assert "an earlier retry (--where status=error)" in retry(flawed, "reason=ConnectionError").stdout
+    assert_whole(flawed)
 
 
 def test_an_unreadable_shard_of_a_retry_is_the_only_one_named(flawed):
