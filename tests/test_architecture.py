@@ -74,7 +74,8 @@ def test_the_check_knows_the_schema_and_the_file_names_and_nothing_of_the_writer
     found = {f"pipeline.dataset.{path.stem}" for path in (ROOT / "pipeline" / "dataset").glob("verify*.py")}
     assert len(found) > 5
     allowed = found | {
-        f"pipeline.dataset.{name}" for name in ("layout", "local_copy", "parts", "problem", "run_lengths")
+        f"pipeline.dataset.{name}"
+        for name in ("layout", "local_copy", "parts", "problem", "run_lengths", "special")
     }
     allowed |= {"pipeline.errors", "pipeline.wording", "pipeline.yaml_file"}
     allowed |= {"stages.columns", "stages.extra_columns", "stages.parse", "stages.shard.files"}

@@ -28,7 +28,7 @@ from models.miniature.train.scenes import Series
 
 RECIPE = Recipe(steps=16_000, lr=1.2e-3, warmup=300, weight_decay=0.01, ema=0.999)
 GPU_RECIPE = replace(RECIPE, steps=7_000, lr=1e-3, batch=256, warmup=400)
-FINISH = Recipe(steps=2_000, lr=3e-4, warmup=50, weight_decay=0.01, begun=CURRICULUM[-1][0])
+FINISH = Recipe(steps=1_600, lr=5e-4, warmup=50, weight_decay=0.01, begun=CURRICULUM[-1][0])
 """To go on from a saved pipeline: the rest of the curriculum."""
 UNET: dict[str, Any] = {
     "sample_size": CELLS,
@@ -43,7 +43,7 @@ UNET: dict[str, Any] = {
 }
 """Grids of 16, 8 and 4 cells, attention at 16, 8 and in the middle."""
 _SUBJECT_WEIGHT = 3.0
-"""How much more a subject's cells count than the background's at the start; it falls to 1."""
+"""How much more a subject's cells count than the background's at the start; it falls to 2."""
 
 
 Tell = Callable[[Tensors], tuple[Tensor, ...]]
@@ -158,7 +158,7 @@ def velocity_losses(
         target = scheduler.get_velocity(latents_BCHW, noise, time_B)
         inputs = (noisy, time_B, *tell(batch))
         predict = predict or captured(velocity, inputs)
-        extra = (_SUBJECT_WEIGHT - 1) * max(0.0, 1 - progress(recipe, step) / 0.7)
+        extra = (_SUBJECT_WEIGHT - 1) * max(0.5, 1 - progress(recipe, step) / 0.7)
         weight_BHW = 1 + extra * batch["subject"]
         error_BHW = F.mse_loss(predict(*inputs), target, reduction="none").mean(1)
         return {"velocity": (weight_BHW * error_BHW).sum() / weight_BHW.sum()}

@@ -49,7 +49,9 @@ def encode(autoencoder: AutoencoderKL, image_BCHW: Tensor) -> Tensor:
 
 def _mark(autoencoder: AutoencoderKL) -> str:
     """A name for exactly these weights."""
-    digest = hashlib.sha256(json.dumps(dict(autoencoder.config), sort_keys=True, default=str).encode())
+    # Names that begin so say where it was loaded from, and by what.
+    config = {name: value for name, value in autoencoder.config.items() if not name.startswith("_")}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for value in autoencoder.state_dict().values():
         digest.update(value.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
