@@ -71,15 +71,31 @@ class Result:
         return f"| random kills, {self.what} | {told}, {ends} |"
 
 
-def run(kills: int = 200, seed: int = 20261121, miniature: bool = False, images: int | None = None) -> Result:
-    """Kill until there have been as many kills; every build is begun again until it is done, and compared."""
+def run(
+    kills: int = 200,
+    seed: int = 20261121,
+    miniature: bool = False,
+    images: int | None = None,
+    span: float | None = None,
+    commands: int = 3,
+) -> Result:
+    """Kill until there have been as many kills; every build is begun again until it is done, and compared.
+
+    Args:
+        kills: at least so many.
+        seed: decides when, and whom.
+        miniature: build with the shipped models, not without any.
+        images: in the source.
+        span: within how many seconds of its start a command is first shot at; as long as it takes
+            undisturbed if not given.
+        commands: only so many of build, extension and retry.
+    """
     started, rng = time.monotonic(), random.Random(seed)
     result = Result("builds with the shipped models" if miniature else "builds without models")
     with TemporaryDirectory() as folder:
-        steps, calm = _prepared(Path(folder), images or (48 if miniature else 160), miniature)
-        spans = [_seconds_of(step(Path(folder, "first"))) for step in steps]
-        if dataset_digests(Path(folder, "first")) != calm:
-            raise RuntimeError("two calm builds differ")
+        steps = _prepared(Path(folder), images or (48 if miniature else 160), miniature)[:commands]
+        calm = _undisturbed(steps, Path(folder, "calm"))
+        spans = [span] * len(steps) if span else _spans(steps, Path(folder, "first"), calm)
         while result.kills.total() < kills:
             output = Path(folder, f"out{result.builds}")
             for step, span in zip(steps, spans, strict=True):
@@ -92,8 +108,8 @@ def run(kills: int = 200, seed: int = 20261121, miniature: bool = False, images:
     return result
 
 
-def _prepared(folder: Path, images: int, miniature: bool) -> tuple[list[Step], dict[str, str]]:
-    """The commands by the output that they are for, and the bytes that they have to give."""
+def _prepared(folder: Path, images: int, miniature: bool) -> list[Step]:
+    """The commands by the output that they are for."""
     if miniature:
         write_scenes(folder / "scenes", images, seed=77)
         config, source = CONFIG, folder / "scenes" / "images"
@@ -125,20 +141,32 @@ def _prepared(folder: Path, images: int, miniature: bool) -> tuple[list[Step], d
             "2",
         ]
 
-    steps: list[Step] = [
+    return [
         lambda output: build(source, output),
         lambda output: build(grown, output, "--extend"),
         retry,
     ]
+
+
+def _undisturbed(steps: list[Step], output: Path) -> dict[str, str]:
+    """The bytes that the commands have to give."""
     for step in steps:
-        subprocess.run([*step(folder / "calm"), "--executor", "local"], check=True, capture_output=True)
-    return steps, dataset_digests(folder / "calm")
+        subprocess.run([*step(output), "--executor", "local"], check=True, capture_output=True)
+    return dataset_digests(output)
 
 
 def dataset_digests(dataset: Path) -> dict[str, str]:
     """SHA-256 of all shards' files, and of the index of all their rows."""
     index = (dataset / "_meta" / "index.parquet").read_bytes()
     return {**data_digests(dataset), "index": hashlib.sha256(index).hexdigest()}
+
+
+def _spans(steps: list[Step], output: Path, calm: dict[str, str]) -> list[float]:
+    """How long each command takes on Ray; what they make must be what one process made."""
+    spans = [_seconds_of(step(output)) for step in steps]
+    if dataset_digests(output) != calm:
+        raise RuntimeError("two calm builds differ")
+    return spans
 
 
 def _seconds_of(command: list[str]) -> float:

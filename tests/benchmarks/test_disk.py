@@ -15,7 +15,7 @@ def _mounting(tmp_path_factory):
 
 def test_a_full_disk_is_one_line_and_costs_nothing_that_was_done(tmp_path):
     result = Result()
-    steps = ("data/train/00001.parquet", "_meta/timings/00001.json", "_meta/index.parquet", "report.html")
+    steps = ("data/train/00001.parquet", "_meta/timings/00001.json", "report.html")
     fill(light(tmp_path / "build", "local"), steps, result)
     assert result.wrong == []
     assert all(FULL in line for line in result.said)
