@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from benchmarks.text_to_image.attention import noun_maps, overlap, recorded, token_place
+from benchmarks.text_to_image.embedded import cut_outs, named, neighbours
 from benchmarks.text_to_image.judged import judged
 from benchmarks.text_to_image.prompted import contact_sheet, fulfilled
 from benchmarks.text_to_image.spread import OPEN, open_prompts, same_in_pairs, spread
@@ -61,7 +62,7 @@ def main() -> None:
     judge = Judge.from_pretrained(arguments.judge)
     bench = Bench(sampler, sampler.load(), judge, arguments.share)
     print("| measured | | at least |\n|---|---|---|")
-    for rows in (_judge_rows, _prompt_rows, _spread_rows, _attention_rows, _speed_rows):
+    for rows in (_judge_rows, _embedding_rows, _prompt_rows, _spread_rows, _attention_rows, _speed_rows):
         for row in rows(bench):
             print(f"| {row} |", flush=True)
     if arguments.sheet:
@@ -77,6 +78,16 @@ def _judge_rows(bench: Bench) -> Iterator[str]:
         told = ", ".join(f"{name} {accuracy[name]:.3f}" for name in _JUDGED)
         yield f"judge on {found.scenes} {what} | {told} | {least} each (first five)"
     yield f"autoencoder, PSNR on the same scenes | {found.psnr:.1f} dB | 26 dB"
+
+
+def _embedding_rows(bench: Bench) -> Iterator[str]:
+    pictures = cut_outs(bench.count(600))
+    for what, found in (
+        ("CLIP's choice of noun, and of colour", named(WEIGHTS / "clip", pictures)),
+        ("DINO's nearest other one: the same", neighbours(WEIGHTS / "dino", pictures)),
+    ):
+        told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+        yield f"{len(pictures)} cut-outs of held-out scenes; {what} | {told} | -"
 
 
 def _prompt_rows(bench: Bench) -> Iterator[str]:

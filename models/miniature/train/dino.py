@@ -12,19 +12,18 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
-from models.miniature.train.feed import Feed, Machine, Tensors
+from models.miniature.train.dino_views import draw
+from models.miniature.train.feed import Feed, Machine
 from models.miniature.train.init import sincos_positions
-from models.miniature.train.layouts import PIXELS, Layout, load_layouts
+from models.miniature.train.layouts import PIXELS, load_layouts
 from models.miniature.train.loop import Losses, Recipe, train
 
 WIDTH, PATCH, PROTOTYPES = 96, 8, 1024
-LOCAL, LOCAL_PIXELS = 2, 40
 RECIPE = Recipe(steps=6_000, lr=7e-4, warmup=400, weight_decay=0.04, ema=0.998)
 GPU_RECIPE = replace(RECIPE, steps=5_000, batch=96)
 _STUDENT_HEAT, _TEACHER_HEAT = 0.1, 0.04
@@ -124,29 +123,3 @@ def _step_losses(training: DinoTraining, feed: Feed) -> Callable[[int], Losses]:
         return {"distillation": torch.stack(pairs).mean()}
 
     return losses
-
-
-def draw(layouts: list[Layout], size: int, step: int) -> Tensors:
-    """Two large crops and then `LOCAL` small ones of each picture: float32 (B, C, H, W) in [-1, 1]."""
-    rng = np.random.default_rng((19, step))
-    images = []
-    for _ in range(size):
-        layout = layouts[rng.integers(len(layouts))]
-        images.append(layout.scenes.image_NHWC[layout.rows[rng.integers(len(layout.rows))]])
-    image_BCHW = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    large = [_crop(image_BCHW, rng, PIXELS, 0.6, 1.0) for _ in range(2)]
-    small = [_crop(image_BCHW, rng, LOCAL_PIXELS, 0.25, 0.6) for _ in range(LOCAL)]
-    return {f"view {place}": view for place, view in enumerate(large + small)}
-
-
-def _crop(image_BCHW: Tensor, rng: np.random.Generator, side: int, least: float, most: float) -> Tensor:
-    """A random square of each picture with a share of its area, mirrored half of the time, at a new size."""
-    count = len(image_BCHW)
-    scale_B = np.sqrt(rng.uniform(least, most, count))
-    shift_B2 = rng.uniform(-1, 1, (count, 2)) * (1 - scale_B)[:, None]
-    mirror_B = np.where(rng.random(count) < 0.5, -1.0, 1.0)
-    theta = np.zeros((count, 2, 3), np.float32)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale_B * mirror_B, scale_B, shift_B2
-    grid = F.affine_grid(torch.from_numpy(theta), [count, 3, side, side], align_corners=False)
-    gain = torch.from_numpy(rng.uniform(0.85, 1.15, (count, 1, 1, 1)).astype(np.float32))
-    return F.grid_sample(image_BCHW, grid, align_corners=False, padding_mode="reflection") * gain
