@@ -2,6 +2,8 @@
 """Removing a dataset, so that at no moment something is there that looks like one and is none."""
 
 import re
+from contextlib import suppress
+from pathlib import Path
 
 from pipeline.dataset.layout import (
     card_path,
@@ -45,9 +47,12 @@ def clear_dataset(root: Place) -> None:
 
 
 def _remove_shards(folder: Place) -> None:
-    """Remove shards' files and drafts of them; what else lies there is not ours."""
+    """Remove shards' files, drafts of them and then an empty folder; what else lies there is not ours."""
     for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
         path.unlink(missing_ok=True)
+    if isinstance(folder, Path):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def clear_listings(root: Place) -> None:

@@ -33,9 +33,15 @@ Dataset = Annotated[str, typer.Argument(help="A dataset's folder: a path or a UR
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images of the input")]
 RunsOn = Annotated[Executor, typer.Option(help="`local` is one process, for debugging")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster; a local one if not given")]
-Grace = Annotated[float, typer.Option(min=0, help="Seconds that shards in hand get after SIGTERM")]
-StallAfter = Annotated[float, typer.Option(min=0.01, help="Minutes without a move until a line says why")]
-StallLimit = Annotated[float, typer.Option(min=0, help="Minutes without a move until the run ends; 0: never")]
+Grace = Annotated[
+    float, typer.Option(min=0, max=86_400, help="Seconds that shards in hand get after SIGTERM")
+]
+StallAfter = Annotated[
+    float, typer.Option(min=0.01, max=525_600, help="Minutes without a move until a line says why")
+]
+StallLimit = Annotated[
+    float, typer.Option(min=0, max=525_600, help="Minutes without a move until the run ends; 0: never")
+]
 
 
 @app.command()
@@ -229,7 +235,7 @@ def main() -> None:
             print("subjectforge: stopped; the same command again goes on", file=sys.stderr)
         sys.exit(code)
     except UserError as error:
-        message = str(error)
+        message = " ".join(str(error).splitlines())
     except _WrongUsage as error:
         message = error.format_message()
         if not message or type(error).__name__ == "NoArgsIsHelpError":

@@ -39,7 +39,7 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
 def renewed(rows: pa.Table, listing: pa.Table) -> pa.Table:
     """Rows of an older listing as the source lists them now; those that it has no longer stay as they are."""
     places = pc.index_in(rows["source_key"], value_set=listing["source_key"]).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
-    now = listing.take([place for place in places if place is not None]).to_pylist()
+    now = listing.take(pa.array([place for place in places if place is not None], pa.int64())).to_pylist()
     by_key = {row["source_key"]: row for row in now}
     return pa.Table.from_pylist(
         [{**by_key.get(row["source_key"], row), "replaces": row["replaces"]} for row in rows.to_pylist()],

@@ -11,10 +11,12 @@ import pyarrow as pa
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.layout import committed_shards, config_path
 from pipeline.dataset.parts import RETRY, Part, known_parts
+from pipeline.dataset.sealed import check_sealed
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.job import Job, job_of, split_of
 from pipeline.manifest import changes, differences, identity_of, known_identity
+from pipeline.remaining import unreadable
 from pipeline.sources import Source
 from pipeline.survey import opened
 from stages.extra_columns import extra_columns
@@ -70,6 +72,7 @@ def checked(request: RetryRequest) -> Retry:
             code or weights than those that made the dataset.
     """
     refuse_special(request.root)
+    check_sealed(request.root)
     where, known = conditions(request.where), known_identity(request.root)
     config = load_config(config_path(request.root), request.overrides)
     # As it is read back: tuples are lists there.
@@ -107,7 +110,7 @@ def _refuse_other_columns(root: Place, config: BuildConfig) -> None:
         with open_parquet(shards[0].parquet) as file:
             there = extra_columns(file.schema_arrow)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{shards[0].parquet} cannot be read ({error}); run the build again first") from error
+        raise UserError(unreadable(shards[0], error)) from error
     # What `write` gives are receipts, not rows.
     stages = [stage for stage in config.stages.values() if not isinstance(stage, Write)]
     added = extra_columns(pa.schema([field for stage in stages for field in stage.outputs]))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.dataset.finish import unseal
-from pipeline.dataset.layout import committed_shards, digests_path
+from pipeline.dataset.layout import committed_shards, digests_path, split_folder
 from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.newer import newest, replaced_rows
 from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard
@@ -16,12 +16,12 @@ from pipeline.errors import UserError
 from pipeline.extension import renewed
 from pipeline.job import Job, split_of
 from pipeline.manifest import changes
-from pipeline.remaining import shown
+from pipeline.remaining import shown, unreadable
 from pipeline.retry import COLUMNS, Retry
 from pipeline.sources import LISTING
 from pipeline.sources.digest import source_digest
 from stages.columns import ERROR, OK
-from stages.shard.files import place_of
+from stages.shard.files import ShardFiles, place_of
 from stages.write import refused
 
 
@@ -44,7 +44,7 @@ def begin_retry(retry: Retry, interrupted: bool, tell: Callable[[str], object] =
             job = retry.job(part)
             if part == parts[-1] and job.todo == [*part.numbers] and not job.damaged:
                 tell(f"an earlier retry ({shown(part)}), of which no shard is there, gives way to this one")
-                part.listing.unlink()
+                _forget(retry, part)
                 parts.remove(part)
                 break
             if job.todo:
@@ -54,6 +54,17 @@ def begin_retry(retry: Retry, interrupted: bool, tell: Callable[[str], object] =
         return _planned(retry, parts)
     except OSError as error:
         raise UserError(refused("the listing of what to retry", retry.root, error)) from error
+
+
+def _forget(retry: Retry, part: Part) -> None:
+    """Take away a part of which no shard is there, and what its shards left."""
+    # The index may still have its rows.
+    unseal(retry.root)
+    folder = split_folder(retry.root, split_of(retry.config))
+    for number in part.numbers:
+        for path in (ShardFiles(folder, number).tar, ShardFiles(folder, number).parquet):
+            path.unlink(missing_ok=True)
+    part.listing.unlink()
 
 
 def _planned(retry: Retry, parts: Sequence[Part]) -> Job | None:
@@ -116,7 +127,7 @@ def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
             with shard.parquet.open("rb") as stream:
                 rows = pq.read_table(stream, columns=list(COLUMNS))
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{shard.parquet} cannot be read ({error}); run the build again first") from error
+            raise UserError(unreadable(shard, error)) from error
         rows = newest(rows, replaced.get(shard.number, ()))
         for column, value in retry.where.items():
             rows = rows.filter(pc.equal(rows[column], value))  # pyright: ignore[reportAttributeAccessIssue]

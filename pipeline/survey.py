@@ -22,6 +22,7 @@ from pipeline.dataset.parts import (
     next_shard,
     part_files,
 )
+from pipeline.dataset.sealed import check_sealed
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.extension import new_items
@@ -104,7 +105,7 @@ def survey(request: Request) -> Outlook:
     refuse_special(request.root)
     origin = opened(request.config, request.source, request.root)
     outlook = Outlook(request, origin, source_digest(origin), identity_of(request.config), ())
-    return _with_parts(outlook)
+    return _with_parts(outlook, check=request.way == Way.overwrite)
 
 
 def begin(outlook: Outlook) -> Job:
@@ -114,7 +115,7 @@ def begin(outlook: Outlook) -> Job:
         UserError: the source cannot be listed, old items of it are gone, or the folder cannot be written.
     """
     # The folder may have changed while its lease was waited for.
-    outlook = _with_parts(outlook)
+    outlook = _with_parts(outlook, check=True)
     try:
         job = _planned_job(outlook)
         unseal(outlook.request.root)
@@ -158,11 +159,16 @@ def opened(config: BuildConfig, source: str, root: Place | None) -> Source:
     return origin
 
 
-def _with_parts(outlook: Outlook) -> Outlook:
-    """The outlook with what the folder holds now; refuses what must not be gone on with."""
+def _with_parts(outlook: Outlook, check: bool) -> Outlook:
+    """The outlook with what the folder holds now; refuses what must not be gone on with.
+
+    Args:
+        outlook: as far as it is known.
+        check: read what is known of the build, not only its footers.
+    """
     root, anew = outlook.request.root, outlook.request.way == Way.overwrite
     try:
-        return _gone_on_with(outlook)
+        return _gone_on_with(outlook, check)
     except UserError:
         if not anew:
             raise
@@ -171,16 +177,20 @@ def _with_parts(outlook: Outlook) -> Outlook:
     return replace(outlook, parts=(), relist=False)
 
 
-def _gone_on_with(outlook: Outlook) -> Outlook:
+def _gone_on_with(outlook: Outlook, check: bool) -> Outlook:
     request = outlook.request
     if not check_claim(request.root, outlook.identity):
         return replace(outlook, parts=())
+    if check:
+        check_sealed(request.root)
     try:
         parts = tuple(part for part in known_parts(request.root) if part.kind != RETRY)
     except UserError:
-        if not _can_list_again(outlook):
+        if request.way == Way.overwrite or not _can_list_again(outlook):
             raise
         return replace(outlook, parts=(), relist=True)
+    if request.way == Way.overwrite and check:
+        _read_through(parts)
     outlook = replace(outlook, parts=parts)
     if outlook.grown and request.way != Way.extend:
         changed = source_changes(parts, outlook.origin, outlook.digest, outlook.wanted)
@@ -189,6 +199,13 @@ def _gone_on_with(outlook: Outlook) -> Outlook:
             "items as new shards, --overwrite begins anew"
         )
     return outlook
+
+
+def _read_through(parts: tuple[Part, ...]) -> None:
+    """See that nothing of the listings is damaged: whoever overwrites has no other way past it."""
+    for part in parts:
+        for _ in part.all_rows():
+            pass
 
 
 def _can_list_again(outlook: Outlook) -> bool:

@@ -6,6 +6,7 @@ every row group is a shard, and what the part is stands in the file's metadata. 
 part; items that the source got later are another, and so is every retry.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,16 @@ from stages.shard.place import Place, open_parquet
 ABOUT = b"subjectforge.part"
 """Where a file's metadata says what the part is."""
 BUILD, EXTEND, RETRY = "build", "extend", "retry"
+_PART = re.compile(r"([0-9]{5}|[1-9][0-9]{5,})\.parquet")
 _REMEDY = "restore it, or begin anew with --overwrite"
+
+
+class DamagedListing(UserError, ValueError):
+    """What shards are to hold cannot be read."""
+
+    def __init__(self, listing: Place, error: Exception) -> None:
+        """The file, and what is wrong with it."""
+        super().__init__(f"{listing} is damaged ({' '.join(str(error).split())}); {_REMEDY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +58,30 @@ class Part:
         return range(self.first, self.first + self.shards)
 
     def rows(self, shard: int) -> pa.Table:
-        """The listing of one of its shards."""
-        status = self.listing.stat()
-        file = _opened(self.listing, status.st_size, getattr(status, "st_mtime_ns", 0))
-        return file.read_row_group(shard - self.first)
+        """The listing of one of its shards.
+
+        Raises:
+            DamagedListing: it cannot be read.
+        """
+        try:
+            status = self.listing.stat()
+            file = _opened(self.listing, status.st_size, getattr(status, "st_mtime_ns", 0))
+            return file.read_row_group(shard - self.first)
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedListing(self.listing, error) from error
 
     def all_rows(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The listings of all its shards in order; the file, whose footer grows with them, is opened once."""
-        with self.listing.open("rb") as stream, pq.ParquetFile(stream) as file:
-            for group in range(self.shards):
-                yield file.read_row_group(group, columns=columns)
+        """The listings of all its shards in order; the file, whose footer grows with them, is opened once.
+
+        Raises:
+            DamagedListing: they cannot be read.
+        """
+        try:
+            with open_parquet(self.listing) as file:
+                for group in range(self.shards):
+                    yield file.read_row_group(group, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedListing(self.listing, error) from error
 
 
 @lru_cache(maxsize=4)
@@ -92,7 +116,7 @@ def part_files(root: Place) -> list[Place]:
     folder = source_folder(root)
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.name.endswith(".parquet") and path.stem.isdecimal())
+    found = (path for path in folder.iterdir() if _PART.fullmatch(path.name))
     # Names have more digits from shard 100,000 on.
     return sorted(found, key=lambda path: int(path.stem))
 
@@ -111,7 +135,8 @@ def known_parts(root: Place) -> list[Part]:
     try:
         parts = read_parts(root)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"a listing in {source_folder(root)} is damaged ({error}); {_REMEDY}") from error
+        why = " ".join(str(error).split())
+        raise UserError(f"a listing in {source_folder(root)} is damaged ({why}); {_REMEDY}") from error
     ends = [0, *(part.numbers.stop for part in parts)]
     if [part.first for part in parts] != ends[:-1] or not parts:
         missing = next((end for part, end in zip(parts, ends, strict=False) if part.first != end), ends[-1])

@@ -35,7 +35,10 @@ def check_digests(root: Place) -> tuple[set[str], list[Problem]]:
             Problem("", "_meta/digests.json is missing; the same build again writes it"),
         ]
     except (OSError, ValueError) as error:
-        return set(), [*problems, Problem("", f"_meta/digests.json is unreadable: {error}")]
+        return set(), [
+            *problems,
+            Problem("", f"_meta/digests.json is unreadable: {error}; delete it and run the build again"),
+        ]
     found = {name: _digest(path) for name, path in files.items()}
     for name in sorted({*stated, *files}):
         if what := _difference(name, found.get(name), stated.get(name)):
@@ -45,7 +48,7 @@ def check_digests(root: Place) -> tuple[set[str], list[Problem]]:
 
 def _difference(name: str, found: str | None, stated: str | None) -> str | None:
     if stated is None:
-        return "is not in _meta/digests.json; the same build again adds it"
+        return "was not there when the build ended (_meta/digests.json); move it away"
     if found is None:
         return None if name in _NEEDED else "is missing, though _meta/digests.json lists it"
     cure = "delete it and run the build again" if name in _REBUILT else "restore it"

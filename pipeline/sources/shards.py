@@ -28,8 +28,11 @@ def sample_key(shard: int, index: int) -> str:
 
 
 def write_row_groups(parts: Iterable[pa.Table], stream: Any, schema: pa.Schema = LISTING) -> None:
-    """Write pieces of a listing into a binary stream, each a row group; equal pieces, equal bytes."""
-    with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    """Write pieces of a listing into a binary stream, each a row group; equal pieces, equal bytes.
+
+    Pages have checksums: a listing with a flipped bit must not be taken for another listing.
+    """
+    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
         for part in parts:
             # Compacted, because pages end where the chunks of a table happen to.
             writer.write_table(part.combine_chunks().cast(schema), row_group_size=max(part.num_rows, 1))

@@ -62,8 +62,8 @@ def address(path: Place) -> str:
 def open_parquet(path: Place) -> pq.ParquetFile:
     """Open a parquet file wherever it is; of a remote one, what is read together is fetched together."""
     if isinstance(path, Path):
-        return pq.ParquetFile(path)
-    return pq.ParquetFile(path.open(), pre_buffer=True)
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    return pq.ParquetFile(path.open(), pre_buffer=True, page_checksum_verification=True)
 
 
 def file_names(folder: Place) -> list[str]:
@@ -73,7 +73,7 @@ def file_names(folder: Place) -> list[str]:
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if entry.is_file()]
+        return [entry.name for entry in entries if Path(entry).is_file()]
 
 
 def file_sizes(folder: Place) -> dict[str, int]:

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a build was damaged since: nothing is built upon it, and there is a way on."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.pipeline.light import light_config, pictures
+from tests.pipeline.runs import build, digests, one_line, subjectforge
+from tests.pipeline.test_ways_on import assert_whole, index_of
+
+LOCAL = ("--executor", "local")
+LISTING = "_meta/source/00000.parquet"
+
+
+@pytest.fixture
+def config(tmp_path):
+    return light_config(tmp_path / "config.yaml", ("Flaky", {"broken": str(tmp_path / "broken")}))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return pictures(tmp_path / "in", [20, 21, 13, 23, 24, 25, 26, 27, 28, 29])
+
+
+@pytest.fixture
+def flawed(tmp_path, source, config):
+    """A dataset of three shards in which the third row failed."""
+    (tmp_path / "broken").touch()
+    build(source, tmp_path / "out", *LOCAL, config=config)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def command(flawed, source, config):
+    return ("build", config, "--input", source, "--output", flawed, *LOCAL)
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [LISTING, "_meta/manifest.json", "_meta/config.yaml"])
+def test_a_build_seals_no_damage(flawed, command, name):
+    before = digests(flawed)
+    if name == "_meta/manifest.json":
+        path = flawed / name
+        path.write_text(path.read_text().replace('"created": "20', '"created": "19'))
+    else:
+        flip(flawed / name, 0.1)
+    (flawed / "data/train/00000_stats.json").unlink()
+    sealed = (flawed / "_meta/digests.json").read_bytes()
+    for again in (command, ("retry", flawed, *LOCAL), (*command, "--extend")):
+        line = one_line(subjectforge(*again))
+        assert name in line or "config.yaml" in line
+    assert (flawed / "_meta/digests.json").read_bytes() == sealed
+    assert subjectforge(*command, "--overwrite").returncode == 0
+    assert digests(flawed) == before
+    assert_whole(flawed)
+
+
+def test_a_listing_that_is_damaged_while_no_digests_are_there(flawed, command):
+    """As after a kill: the pages have checksums of their own."""
+    before, path = digests(flawed), flawed / LISTING
+    (flawed / "_meta/digests.json").unlink()
+    (flawed / "data/train/00000_stats.json").unlink()
+    sound, refused = path.read_bytes(), 0
+    for byte in range(4, 400, 23):
+        path.write_bytes(sound[:byte] + bytes([sound[byte] ^ 1]) + sound[byte + 1 :])
+        run = subjectforge(*command)
+        if run.returncode:
+            refused += 1
+            assert LISTING in one_line(run) or "_meta/source" in one_line(run)
+        else:
+            assert digests(flawed) == before
+            (flawed / "_meta/digests.json").unlink()
+            (flawed / "data/train/00000_stats.json").unlink()
+    assert refused > 5
+    path.write_bytes(sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
+    assert subjectforge(*command, "--overwrite").returncode == 0
+    assert digests(flawed) == before
+
+
+def test_a_stray_listing_builds_nothing_twice(flawed, command):
+    before = digests(flawed)
+    for name in ("3.parquet", "00003.parquet"):
+        stray = flawed / "_meta/source" / name
+        shutil.copy(flawed / LISTING, stray)
+        subjectforge(*command)
+        assert digests(flawed) == before
+        assert f"_meta/source/{name}" in subjectforge("verify", flawed).stdout
+        stray.unlink()
+    assert_whole(flawed)
+
+
+def test_a_retry_that_was_lost_leaves_no_row_behind(tmp_path, flawed, command):
+    (tmp_path / "broken").unlink()
+    assert subjectforge("retry", flawed, *LOCAL).returncode == 0
+    (flawed / "data/train/00003_stats.json").unlink()
+    assert subjectforge("retry", flawed, "--where", "reason=none", *LOCAL).returncode == 0
+    assert index_of(flawed).status["0002.jpg"] == "error"
+    assert_whole(flawed)
+    assert "nothing to do" in subjectforge(*command).stdout
+
+
+def test_a_retry_of_items_that_are_gone(flawed, source):
+    (source / "0002.jpg").unlink()
+    assert subjectforge("retry", flawed, *LOCAL).returncode == 0
+    assert index_of(flawed).status["0002.jpg"] == "error"
+    assert_whole(flawed)
+
+
+def test_overwriting_with_another_split_leaves_nothing_of_the_old_one(flawed, command):
+    assert subjectforge(*command, "--overwrite", "--set", "stages.write.split=val").returncode == 0
+    assert [path.name for path in (flawed / "data").iterdir()] == ["val"]
+    assert_whole(flawed)
+
+
+def test_overwriting_is_a_way_past_shards_that_nothing_lists(flawed, command):
+    before = digests(flawed)
+    shutil.copy(flawed / "data/train/00002_stats.json", flawed / "data/train/00009_stats.json")
+    assert "--overwrite" in one_line(subjectforge(*command))
+    assert subjectforge(*command, "--overwrite").returncode == 0
+    assert digests(flawed) == before
+    assert_whole(flawed)
+
+
+def test_a_link_to_itself_among_the_shards_is_named(flawed, command):
+    os.symlink("x", flawed / "data/train/x")
+    assert "data/train/x is a link" in subjectforge("verify", flawed).stdout
+    assert "nothing to do" in subjectforge(*command).stdout
+
+
+def test_a_table_that_cannot_be_read_says_how_it_is_mended(flawed, command):
+    path = flawed / "data/train/00001.parquet"
+    before, content = digests(flawed), path.read_bytes()
+    path.write_bytes(content[:-12] + bytes(8) + content[-4:])
+    line = one_line(subjectforge("retry", flawed, *LOCAL))
+    assert "delete 00001_stats.json and run the build again" in line
+    (flawed / "data/train/00001_stats.json").unlink()
+    assert subjectforge(*command).returncode == 0
+    assert digests(flawed) == before
+
+
+@pytest.mark.parametrize("option", ["--grace", "--stall-after", "--stall-limit"])
+def test_a_time_without_end_is_refused(command, option):
+    assert option in one_line(subjectforge(*command, option, "inf"))
