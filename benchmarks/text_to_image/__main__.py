@@ -82,12 +82,15 @@ def _judge_rows(bench: Bench) -> Iterator[str]:
 
 def _embedding_rows(bench: Bench) -> Iterator[str]:
     pictures = cut_outs(bench.count(600))
-    for what, found in (
-        ("CLIP's choice of noun, and of colour", named(WEIGHTS / "clip", pictures)),
-        ("DINO's nearest other one: the same", neighbours(WEIGHTS / "dino", pictures)),
-    ):
-        told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-        yield f"{len(pictures)} cut-outs of held-out scenes; {what} | {told} | -"
+    what = f"{len(pictures)} cut-outs of held-out scenes"
+    yield f"{what}; CLIP's choice of noun, and of colour | {_told(named(WEIGHTS / 'clip', pictures))} | -"
+    if (WEIGHTS / "dino").is_dir():
+        found = neighbours(WEIGHTS / "dino", pictures)
+        yield f"{what}; DINO's nearest other one: the same | {_told(found)} | -"
+
+
+def _told(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
 
 
 def _prompt_rows(bench: Bench) -> Iterator[str]:
