@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pipeline import build as steps
 from pipeline.build import RunOptions
 from pipeline.config import BuildConfig
-from pipeline.context import forget_notes
+from pipeline.context import forget_notes, has_notes
 from pipeline.dataset.layout import is_finished
 from pipeline.errors import UserError
 from pipeline.executor import Executor
@@ -57,7 +57,7 @@ def _tidy(root: Place) -> None:
     Raises:
         UserError: that run, or another one, is still at it.
     """
-    if not (lease_path(root).is_file() or forget_notes(root)):
+    if not (lease_path(root).is_file() or has_notes(root)):
         return
     try:
         with Lease.take(root):

@@ -42,13 +42,16 @@ class RunContext:
         shutil.rmtree(self.notes.folder, ignore_errors=True)
 
 
-def forget_notes(root: Place) -> bool:
-    """Take away what workers of runs that are over noted beside the dataset; whether there was anything."""
+def has_notes(root: Place) -> bool:
+    """Whether workers of a run have noted something beside the dataset."""
+    return isinstance(root, Path) and (meta_folder(root) / _NOTES).is_dir()
+
+
+def forget_notes(root: Place) -> None:
+    """Take it away; whoever holds the folder's lease may."""
     folder = meta_folder(root) / _NOTES
-    if not (isinstance(folder, Path) and folder.is_dir()):
-        return False
-    shutil.rmtree(folder, ignore_errors=True)
-    return True
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def notes_folder(root: Place, token: str) -> Notes:

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pipeline.dataset.finish import unseal
 from pipeline.dataset.layout import committed_shards, digests_path, split_folder
 from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.newer import newest, replaced_rows
 from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard
+from pipeline.dataset.sealed import unseal
 from pipeline.errors import UserError
 from pipeline.extension import renewed
 from pipeline.job import Job, split_of
@@ -22,6 +21,7 @@ from pipeline.sources import LISTING
 from pipeline.sources.digest import source_digest
 from stages.columns import ERROR, OK
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import open_parquet
 from stages.write import refused
 
 
@@ -124,8 +124,8 @@ def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
     replaced = replaced_rows(retry.root)
     for shard in committed_shards(retry.root, split_of(retry.config)):
         try:
-            with shard.parquet.open("rb") as stream:
-                rows = pq.read_table(stream, columns=list(COLUMNS))
+            with open_parquet(shard.parquet) as file:
+                rows = file.read(columns=list(COLUMNS))
         except (OSError, pa.ArrowException) as error:
             raise UserError(unreadable(shard, error)) from error
         rows = newest(rows, replaced.get(shard.number, ()))

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from pipeline.clear import clear_dataset, clear_listings
 from pipeline.config import BuildConfig, resolved
-from pipeline.dataset.finish import unseal
 from pipeline.dataset.layout import config_path, meta_folder
 from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.parts import (
@@ -22,7 +21,7 @@ from pipeline.dataset.parts import (
     next_shard,
     part_files,
 )
-from pipeline.dataset.sealed import check_sealed
+from pipeline.dataset.sealed import check_sealed, unseal
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.extension import new_items

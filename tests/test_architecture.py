@@ -90,6 +90,14 @@ def test_there_are_no_drawers_for_odds_and_ends():
     assert not [path for path in FILES if path.stem in {"utils", "common", "helpers", "core", "misc"}]
 
 
+def test_parquet_is_not_read_from_streams_of_python():
+    """See `stages.shard.place.open_parquet`; without reading ahead it is safe."""
+    for path in FILES:
+        for line in path.read_text().splitlines():
+            if "read_table(stream" in line or "ParquetFile(stream" in line:
+                raise AssertionError(f"{path}: {line.strip()}")
+
+
 def test_nothing_loads_pickles():
     for path in FILES:
         text = path.read_text()

@@ -76,7 +76,7 @@ def run(
     seed: int = 20261121,
     miniature: bool = False,
     images: int | None = None,
-    span: float | None = None,
+    within: float | None = None,
     commands: int = 3,
 ) -> Result:
     """Kill until there have been as many kills; every build is begun again until it is done, and compared.
@@ -86,8 +86,8 @@ def run(
         seed: decides when, and whom.
         miniature: build with the shipped models, not without any.
         images: in the source.
-        span: within how many seconds of its start a command is first shot at; as long as it takes
-            undisturbed if not given.
+        within: how many seconds of its start a command is first shot at; as long as it takes undisturbed if
+            not given.
         commands: only so many of build, extension and retry.
     """
     started, rng = time.monotonic(), random.Random(seed)
@@ -95,7 +95,7 @@ def run(
     with TemporaryDirectory() as folder:
         steps = _prepared(Path(folder), images or (48 if miniature else 160), miniature)[:commands]
         calm = _undisturbed(steps, Path(folder, "calm"))
-        spans = [span] * len(steps) if span else _spans(steps, Path(folder, "first"), calm)
+        spans = [within] * len(steps) if within else _spans(steps, Path(folder, "first"), calm)
         while result.kills.total() < kills:
             output = Path(folder, f"out{result.builds}")
             for step, span in zip(steps, spans, strict=True):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer, ViTModel
 
-from models.miniature.train.clip_batch import Picture, picture, pixel_values
+from models.miniature.train.clip_batch import Picture, before_grey, picture, pixel_values
 from models.miniature.train.layouts import PIXELS, Layout
 from models.miniature.train.scenes import VALIDATION_SEED, load_scenes
 from models.miniature.world import COLOURS, NOUNS, Mention
@@ -63,10 +63,7 @@ def _output(found: object) -> Tensor:
 def neighbours(dino: Path, pictures: list[Picture]) -> dict[str, float]:
     """How often a cut-out on grey and the one that DINO finds most like it agree, by attribute."""
     model = ViTModel.from_pretrained(dino, dtype=torch.float32, add_pooling_layer=False).eval()
-    image_BCHW = pixel_values(pictures)
-    for image_CHW, each in zip(image_BCHW, pictures, strict=True):
-        image_CHW[:, torch.from_numpy(each.instance_HW.copy()) == 0] = 0
-    state_BD = F.normalize(model(image_BCHW).last_hidden_state[:, 0], dim=-1)
+    state_BD = F.normalize(model(before_grey(pictures)).last_hidden_state[:, 0], dim=-1)
     nearest = (state_BD @ state_BD.T).fill_diagonal_(-1).argmax(1).tolist()
     found = [each.identities[0] for each in pictures]
     pairs = [(one, found[other]) for one, other in zip(found, nearest, strict=True)]

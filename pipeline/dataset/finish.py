@@ -19,13 +19,12 @@ from pipeline.dataset.card import card
 from pipeline.dataset.layout import (
     card_path,
     committed_shards,
-    digested_files,
-    digests_path,
     index_path,
     shards_path,
     split_folder,
 )
 from pipeline.dataset.newer import Replaced, newest, replaced_rows, without_replaced
+from pipeline.dataset.sealed import seal
 from pipeline.dataset.totals import Totals, all_stats, totals
 from pipeline.errors import UserError
 from stages.columns import SAMPLE
@@ -59,18 +58,8 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     added = without_replaced(totals(shards), shards, replaced)
     extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
-    # Last: a dataset without it is not finished, whatever else is there from before.
-    replace(digests_path(root), _digests(root))
+    seal(root)
     return added
-
-
-def unseal(root: Place) -> None:
-    """Say that the dataset is about to change: until `finish_dataset` has been through, it is not finished.
-
-    Raises:
-        OSError: the folder cannot be written to.
-    """
-    digests_path(root).unlink(missing_ok=True)
 
 
 def _listed(
@@ -92,15 +81,6 @@ def _entry(split: str, shard: ShardFiles, stats: dict[str, Any]) -> dict[str, An
         "rows": stats["count"],
         **stats["files"]["tar"],
     }
-
-
-def _digests(root: Place) -> bytes:
-    found = {}
-    for name, path in digested_files(root).items():
-        if path.is_file():
-            with path.open("rb") as stream:
-                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return (json.dumps(found, indent=1) + "\n").encode()
 
 
 def _is_index_of(path: Place, made_of: bytes) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.dataset.layout import all_shards
 from pipeline.dataset.parts import RETRY, part_files, read_part
@@ -15,7 +14,7 @@ from pipeline.dataset.totals import Totals
 from pipeline.errors import UserError
 from stages.columns import ERROR, REJECTED
 from stages.shard.files import ShardFiles, place_of
-from stages.shard.place import Place
+from stages.shard.place import Place, open_parquet
 
 Replaced = Mapping[int, Collection[str]]
 """By shard number the keys of rows that are no longer the newest of their source items."""
@@ -30,8 +29,8 @@ def replaced_rows(root: Place) -> Replaced:
     found: dict[int, set[str]] = defaultdict(set)
     try:
         for shard in retry_shards(root):
-            with shard.parquet.open("rb") as stream:
-                keys = pq.read_table(stream, columns=["replaces"])["replaces"].to_pylist()
+            with open_parquet(shard.parquet) as file:
+                keys = file.read(columns=["replaces"])["replaces"].to_pylist()
             for key in filter(None, keys):
                 found[place_of(key)[0]].add(key)
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -65,8 +64,8 @@ def without_replaced(added: Totals, shards: Collection[ShardFiles], replaced: Re
     for shard in shards:
         if not (keys := replaced.get(shard.number)):
             continue
-        with shard.parquet.open("rb") as stream:
-            old = pq.read_table(stream, columns=["key", "status", "stage", "reason"])
+        with open_parquet(shard.parquet) as file:
+            old = file.read(columns=["key", "status", "stage", "reason"])
         for row in old.filter(pc.is_in(old["key"], value_set=pa.array(sorted(keys)))).to_pylist():  # pyright: ignore[reportAttributeAccessIssue]
             added.rows -= 1
             added.rejected -= row["status"] == REJECTED

@@ -103,7 +103,7 @@ def read_part(listing: Place) -> Part:
         OSError: it cannot be read.
         ValueError: it is no such file.
     """
-    with listing.open("rb") as stream, pq.ParquetFile(stream) as file:
+    with open_parquet(listing) as file:
         about = parse_json((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
         rows, shards = file.metadata.num_rows, file.metadata.num_row_groups
     if not isinstance(about, dict):

@@ -1,37 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether what is known of a finished build is still as it was written, before a run builds upon it.
+"""The digests that a run writes when it has come to its end, and whether what they are of is still the same.
 
-A run ends by writing digests of what it finds; damage must not be among it.
+A run that builds upon a finished dataset writes them anew: damage must not be among it.
 """
 
 import hashlib
+import json
 
 from pipeline.dataset.layout import digested_files, digests_path
 from pipeline.errors import UserError
 from stages.parse import parse_json
+from stages.shard.commit import replace
 from stages.shard.place import Place
 
 _MADE_ANEW = ("shards.json", "index.parquet")
+_FIRST_LISTING = "source/00000.parquet"
+
+
+def seal(root: Place) -> None:
+    """Say that the dataset is finished: without these digests it is not, whatever else is there."""
+    found = {name: _digest(path) for name, path in digested_files(root).items() if path.is_file()}
+    replace(digests_path(root), (json.dumps(found, indent=1) + "\n").encode())
+
+
+def unseal(root: Place) -> None:
+    """Say that the dataset is about to change: until `seal`, it is not finished.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    digests_path(root).unlink(missing_ok=True)
 
 
 def check_sealed(root: Place) -> None:
-    """See that manifest, configuration and listings have the digests that the last finished run wrote.
+    """See that manifest, configuration and listings are as the last finished run left them.
+
+    Where digests are missing or damaged, nothing can be said.
 
     Raises:
-        UserError: naming the file that has not.
+        UserError: naming the file that is not.
     """
     try:
         stated = parse_json(digests_path(root).read_bytes())
     except (OSError, ValueError):
         return
-    if not isinstance(stated, dict) or not stated:
+    if not isinstance(stated, dict) or _FIRST_LISTING not in stated:
         return
     for name, path in digested_files(root).items():
         if name in _MADE_ANEW or not path.is_file():
             continue
-        if name not in stated:
+        if name not in stated and name.startswith("source/"):
             raise UserError(f"{path} was not there when the last run ended; move it away")
-        if _digest(path) != stated[name]:
+        if name in stated and _digest(path) != stated[name]:
             raise UserError(
                 f"{path} is not as the last run left it; restore it, or begin anew with --overwrite"
             )

@@ -15,6 +15,7 @@ from pipeline.dataset.problem import Problem
 from stages.parse import parse_json
 from stages.shard.place import Place, below
 
+_FIRST_LISTING = "source/00000.parquet"
 _REBUILT = ("shards.json", "index.parquet")
 _NEEDED = ("config.yaml", "manifest.json", *_REBUILT)
 _LOGS = ("timings", "events", "events.jsonl", "inflight", "intents", "lease.json")
@@ -48,7 +49,9 @@ def check_digests(root: Place) -> tuple[set[str], list[Problem]]:
 
 def _difference(name: str, found: str | None, stated: str | None) -> str | None:
     if stated is None:
-        return "was not there when the build ended (_meta/digests.json); move it away"
+        if name.startswith("source/") and name != _FIRST_LISTING:
+            return "was not there when the build ended (_meta/digests.json); move it away"
+        return "is not in _meta/digests.json; delete that and run the build again"
     if found is None:
         return None if name in _NEEDED else "is missing, though _meta/digests.json lists it"
     cure = "delete it and run the build again" if name in _REBUILT else "restore it"

@@ -12,6 +12,7 @@ from pipeline.dataset.parts import RETRY, Part
 from pipeline.dataset.problem import Problem
 from stages.columns import OK
 from stages.shard.files import ShardFiles, place_of
+from stages.shard.place import open_parquet
 
 
 class Listed(NamedTuple):
@@ -80,5 +81,5 @@ def _check_old(shard: ShardFiles | None, wanted: dict[str, str]) -> Iterator[Pro
 
 
 def _rows(shard: ShardFiles, columns: Sequence[str]) -> list[dict[str, str]]:
-    with shard.parquet.open("rb") as stream:
-        return pq.read_table(stream, columns=list(columns)).to_pylist()
+    with open_parquet(shard.parquet) as file:
+        return file.read(columns=list(columns)).to_pylist()

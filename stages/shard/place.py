@@ -60,7 +60,11 @@ def address(path: Place) -> str:
 
 
 def open_parquet(path: Place) -> pq.ParquetFile:
-    """Open a parquet file wherever it is; of a remote one, what is read together is fetched together."""
+    """Open a parquet file wherever it is; of a remote one, what is read together is fetched together.
+
+    Never from a stream of Python's: Arrow reads ahead in threads of its own, which then hold the stream, and
+    one that gives it back while the interpreter ends aborts the process.
+    """
     if isinstance(path, Path):
         return pq.ParquetFile(path, page_checksum_verification=True)
     return pq.ParquetFile(path.open(), pre_buffer=True, page_checksum_verification=True)

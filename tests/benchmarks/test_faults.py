@@ -8,7 +8,7 @@ from benchmarks.faults import drivers, kills, nodes
 
 @pytest.mark.timeout(1500)
 def test_builds_that_are_killed_and_begun_again_give_the_same_bytes():
-    result = kills.run(kills=2, seed=5, images=32, span=12, commands=2)
+    result = kills.run(kills=2, seed=5, images=32, within=12, commands=2)
     assert result.kills.total() >= 2
     assert result.builds >= 1
     assert (result.different, result.hung, result.unclear) == (0, 0, [])

@@ -96,6 +96,12 @@ def pixel_values(batch: list[Picture]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def before_grey(batch: list[Picture]) -> Tensor:
+    """The same with mid-grey for all that is no subject."""
+    subject_BHW = torch.from_numpy(np.stack([picture.instance_HW for picture in batch])) > 0
+    return pixel_values(batch) * subject_BHW[:, None]
+
+
 def fitting(batch: list[Picture]) -> Tensor:
     """Which prompt (row) is true of which picture (column), bool (B, B)."""
     return torch.tensor(

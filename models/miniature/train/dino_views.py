@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.miniature.train.clip_batch import picture, pixel_values
+from models.miniature.train.clip_batch import before_grey, picture, pixel_values
 from models.miniature.train.feed import Tensors
 from models.miniature.train.layouts import PIXELS, Layout
 
@@ -36,10 +36,8 @@ def draw(layouts: list[Layout], size: int, step: int) -> Tensors:
         row = int(layout.rows[rng.integers(len(layout.rows))])
         cut = bool(rng.random() < _CUT_OUTS)
         chosen.append((picture(layout, row, cut, rng), cut))
-    image_BCHW = pixel_values([each for each, _ in chosen])
-    for image_CHW, (each, cut) in zip(image_BCHW, chosen, strict=True):
-        if cut:
-            image_CHW[:, torch.from_numpy(each.instance_HW.copy()) == 0] = 0
+    pictures, cut = [each for each, _ in chosen], torch.tensor([cut for _, cut in chosen])
+    image_BCHW = torch.where(cut[:, None, None, None], before_grey(pictures), pixel_values(pictures))
     large = [_view(image_BCHW, rng, PIXELS, 0.5, 1.0) for _ in range(2)]
     small = [_view(image_BCHW, rng, LOCAL_PIXELS, 0.25, 0.5) for _ in range(LOCAL)]
     return {f"view {place}": view for place, view in enumerate(large + small)}
