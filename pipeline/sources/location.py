@@ -93,8 +93,10 @@ def locate(text: str) -> Location:
     """Understand a local path or URI of a folder, a file, or a pattern of files.
 
     Raises:
-        UserError: nothing is there, or no filesystem knows such a URI.
+        UserError: the name is empty, nothing is there, or no filesystem knows such a URI.
     """
+    if not text.strip():
+        raise UserError("the input's name is empty; give a folder, a .tar or a .parquet file")
     remote = is_uri(text)
     path, mark, query = text.partition("?") if remote else (text, "", "")
     magic = _MAGIC.search(path)

@@ -57,6 +57,7 @@ def test_the_kind_can_be_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("location", "options", "says"),
     [
+        ("", {}, "name is empty.*give a folder"),
         ("missing", {}, "missing.*nothing is there.*give a folder"),
         ("missing/*.tar", {}, "missing.*nothing is there"),
         ("empty", {}, "empty.*no pictures, tars or parquet files.*must end in"),
