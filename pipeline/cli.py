@@ -220,7 +220,13 @@ def _options(
 
 def _place(text: str) -> Place:
     try:
-        return place(text)
+        found = place(text)
+        str(found.absolute() if isinstance(found, Path) else found).encode()
+        return found
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"the folder {text!r} has a name that is not UTF-8; give the dataset another"
+        ) from error
     except ValueError as error:
         raise UserError(str(error)) from error
 

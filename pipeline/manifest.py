@@ -21,7 +21,7 @@ from stages.backend import backends_of
 from stages.base import Stage
 from stages.columns import SCHEMA_VERSION
 from stages.parse import parse_json
-from stages.shard.commit import replace
+from stages.shard.commit import holds_only_drafts, replace
 from stages.shard.place import Place
 from stages.write import refused
 
@@ -110,6 +110,8 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
                 _refuse_if_changed(root, old, identity)
             return True
         ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
+        # A run whose folder is removed leaves drafts: its workers end at once, but not before.
+        ours |= {"data"} if holds_only_drafts(root / "data") else set()
         if root.exists() and any(found.name not in ours for found in root.iterdir()):
             raise UserError(f"{root} {_not_ours(root)}")
     except (ValueError, KeyError, TypeError) as error:
@@ -122,7 +124,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
 def _not_ours(root: Place) -> str:
     if any((root / "data").glob("*/*_stats.json")):
         return "has shards, but its _meta/manifest.json is missing: restore it, or give another --output"
-    return "is not empty and holds no dataset; give another --output"
+    return "is not empty and holds no dataset; move away what is in it, or give another --output"
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.layout import committed_shards, config_path
 from pipeline.dataset.parts import RETRY, Part, known_parts
-from pipeline.dataset.sealed import check_sealed
+from pipeline.dataset.sealed import check_sealed, check_sealed_listings
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.job import Job, job_of, split_of
@@ -73,6 +73,7 @@ def checked(request: RetryRequest) -> Retry:
     """
     refuse_special(request.root)
     check_sealed(request.root)
+    check_sealed_listings(request.root)
     where, known = conditions(request.where), known_identity(request.root)
     config = load_config(config_path(request.root), request.overrides)
     # As it is read back: tuples are lists there.

@@ -11,7 +11,7 @@ from pipeline.wording import counted
 
 
 def source_changes(parts: Sequence[Part], origin: Source, digest: str, limit: int | None) -> str:
-    """`source (2 files new, the first is 'b.jpg'), --limit (none, was 40)`.
+    """`source (2 files new, the first is 'b.jpg'), --limit (none, was 40); ` and which ways on there are.
 
     Args:
         parts: what was planned.
@@ -19,15 +19,20 @@ def source_changes(parts: Sequence[Part], origin: Source, digest: str, limit: in
         digest: its, see `pipeline.sources.digest`.
         limit: how many of its items are asked for; None for all.
     """
-    about, told = parts[-1].about, []
+    about, told, less = parts[-1].about, [], False
     if about.get("source") != digest:
-        told.append(f"source ({_file_changes(parts, origin)})")
+        files, less = _file_changes(parts, origin)
+        told.append(f"source ({files})")
     if about.get("limit") != limit:
         told.append(f"--limit ({limit or 'none'}, was {about.get('limit') or 'none'})")
-    return ", ".join(told)
+        less |= limit is not None and limit < (about.get("limit") or about.get("available", 0))
+    # A dataset never gets less by --extend: whoever gave it would only be refused again.
+    way = "restore what was there" if less else "--extend adds new items as new shards"
+    return f"{', '.join(told)}; {way}, --overwrite begins anew"
 
 
-def _file_changes(parts: Sequence[Part], origin: Source) -> str:
+def _file_changes(parts: Sequence[Part], origin: Source) -> tuple[str, bool]:
+    """In words, and whether any are gone."""
     # Beyond a limit nothing was listed, and what is there now is not for that reason new.
     whole = parts[-1].about.get("limit") is None
     known = {path for part in parts for rows in part.all_rows(["path"]) for path in rows["path"].to_pylist()}
@@ -42,4 +47,5 @@ def _file_changes(parts: Sequence[Part], origin: Source) -> str:
         for what, paths in (("new", found - known if whole else set()), ("gone", known - found))
         if paths
     ]
-    return "; ".join(told) or ("sizes of files" if whole else "files beyond the limit, or sizes of files")
+    words = "; ".join(told) or ("sizes of files" if whole else "files beyond the limit, or sizes of files")
+    return words, bool(known - found)

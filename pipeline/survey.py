@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.clear import clear_dataset, clear_listings
 from pipeline.config import BuildConfig, resolved
-from pipeline.dataset.layout import config_path, meta_folder
+from pipeline.dataset.layout import config_path, meta_folder, source_folder
 from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.parts import (
     BUILD,
@@ -19,9 +19,8 @@ from pipeline.dataset.parts import (
     Part,
     known_parts,
     next_shard,
-    part_files,
 )
-from pipeline.dataset.sealed import check_sealed, unseal
+from pipeline.dataset.sealed import check_sealed, check_sealed_listings, unseal
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.extension import new_items
@@ -183,6 +182,8 @@ def _gone_on_with(outlook: Outlook, check: bool) -> Outlook:
     if check:
         check_sealed(request.root)
     try:
+        if check:
+            check_sealed_listings(request.root)
         parts = tuple(part for part in known_parts(request.root) if part.kind != RETRY)
     except UserError:
         if request.way == Way.overwrite or not _can_list_again(outlook):
@@ -193,10 +194,7 @@ def _gone_on_with(outlook: Outlook, check: bool) -> Outlook:
     outlook = replace(outlook, parts=parts)
     if outlook.grown and request.way != Way.extend:
         changed = source_changes(parts, outlook.origin, outlook.digest, outlook.wanted)
-        raise UserError(
-            f"{request.root} holds the dataset of another run; changed since: {changed}; --extend adds new "
-            "items as new shards, --overwrite begins anew"
-        )
+        raise UserError(f"{request.root} holds the dataset of another run; changed since: {changed}")
     return outlook
 
 
@@ -209,7 +207,10 @@ def _read_through(parts: tuple[Part, ...]) -> None:
 
 def _can_list_again(outlook: Outlook) -> bool:
     """Whether a lost listing would come out as it was: it was the only one, and the source is the same."""
-    if any(int(path.stem) for path in part_files(outlook.request.root)):
+    folder = source_folder(outlook.request.root)
+    if folder.is_dir() and any(
+        path.name != "00000.parquet" and not path.name.startswith(".") for path in folder.iterdir()
+    ):
         return False
     manifest = parse_json((meta_folder(outlook.request.root) / "manifest.json").read_bytes())
     return manifest.get("listed") == _listed(outlook)

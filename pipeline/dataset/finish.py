@@ -19,9 +19,9 @@ from pipeline.dataset.card import card
 from pipeline.dataset.layout import (
     card_path,
     committed_shards,
+    draft_folders,
     index_path,
     shards_path,
-    split_folder,
 )
 from pipeline.dataset.newer import Replaced, newest, replaced_rows, without_replaced
 from pipeline.dataset.sealed import seal
@@ -47,8 +47,8 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     Raises:
         UserError: if a shard's stats are unreadable, or if the shards have different columns.
     """
-    if split_folder(root, split).is_dir():
-        remove_leftovers(split_folder(root, split))
+    for folder in draft_folders(root, split):
+        remove_leftovers(folder)
     shards = committed_shards(root, split)
     replaced = replaced_rows(root)
     listing, made_of = _listed(split, shards, replaced)

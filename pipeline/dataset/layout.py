@@ -7,6 +7,7 @@ committed, any other is not.
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from pipeline.errors import UserError
 from stages.parse import parse_json
@@ -89,6 +90,15 @@ def meta_folder(root: Place) -> Place:
 def source_folder(root: Place) -> Place:
     """The listings of what the shards are to hold; see `pipeline.dataset.parts`."""
     return meta_folder(root) / "source"
+
+
+def draft_folders(root: Place, split: str) -> list[Place]:
+    """Where dead writers may have left drafts, if it is there; of an object store, shards' folders only."""
+    meta = meta_folder(root)
+    folders = [split_folder(root, split)]
+    if isinstance(root, Path):
+        folders += [root, meta, meta / "timings", source_folder(root)]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def config_path(root: Place) -> Place:

@@ -33,28 +33,49 @@ def unseal(root: Place) -> None:
 
 
 def check_sealed(root: Place) -> None:
-    """See that manifest, configuration and listings are as the last finished run left them.
+    """See that manifest and configuration are as the last finished run left them.
 
     Where digests are missing or damaged, nothing can be said.
 
     Raises:
         UserError: naming the file that is not.
     """
+    stated = _stated(root)
+    for name, path in digested_files(root).items():
+        if name in stated and not _of_listing(name) and name not in _MADE_ANEW:
+            _compare(path, stated[name])
+
+
+def check_sealed_listings(root: Place) -> None:
+    """The same for the listings, which a build may be able to make again.
+
+    Raises:
+        UserError: naming the file that is not as it was, or was not there.
+    """
+    stated = _stated(root)
+    for name, path in digested_files(root).items():
+        if not (stated and _of_listing(name)):
+            continue
+        if name not in stated:
+            raise UserError(f"{path} was not there when the last run ended; move it away")
+        _compare(path, stated[name])
+
+
+def _stated(root: Place) -> dict[str, str]:
     try:
         stated = parse_json(digests_path(root).read_bytes())
     except (OSError, ValueError):
-        return
-    if not isinstance(stated, dict) or _FIRST_LISTING not in stated:
-        return
-    for name, path in digested_files(root).items():
-        if name in _MADE_ANEW or not path.is_file():
-            continue
-        if name not in stated and name.startswith("source/"):
-            raise UserError(f"{path} was not there when the last run ended; move it away")
-        if name in stated and _digest(path) != stated[name]:
-            raise UserError(
-                f"{path} is not as the last run left it; restore it, or begin anew with --overwrite"
-            )
+        return {}
+    return stated if isinstance(stated, dict) and _FIRST_LISTING in stated else {}
+
+
+def _of_listing(name: str) -> bool:
+    return name.startswith("source/")
+
+
+def _compare(path: Place, stated: str) -> None:
+    if path.is_file() and _digest(path) != stated:
+        raise UserError(f"{path} is not as the last run left it; restore it, or begin anew with --overwrite")
 
 
 def _digest(path: Place) -> str:

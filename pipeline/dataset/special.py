@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pipes, sockets and devices among a dataset's files: whoever opens one may wait for ever."""
+"""Pipes, sockets and devices among a dataset's files: whoever opens one may wait for ever; and folders
+where files have to be."""
 
 import os
 import stat
@@ -16,6 +17,7 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_FOLDERS = ("source", "timings", "events", "inflight", "intents")
 
 
 def special_files(root: Place, *names: str) -> Iterator[tuple[Path, str]]:
@@ -36,6 +38,12 @@ def refuse_special(root: Place) -> None:
     """
     for path, kind in special_files(root, meta_folder(root).name):
         raise UserError(f"{path} is {kind}, no file; remove it")
+    meta = meta_folder(root)
+    for path in sorted(meta.iterdir()) if isinstance(meta, Path) and meta.is_dir() else ():
+        if path.is_dir() and path.suffix:
+            raise UserError(f"{path} is a folder, no file; move it away")
+        if path.is_file() and path.name in _FOLDERS:
+            raise UserError(f"{path} is a file, no folder; move it away")
 
 
 def _kind(path: Path) -> str | None:

@@ -98,6 +98,13 @@ def remove_leftovers(folder: Place) -> None:
         _remove_leftovers(folder)
 
 
+def holds_only_drafts(folder: Place) -> bool:
+    """Whether nothing below a folder is more than what dead writers left; of an object store nobody knows."""
+    if isinstance(folder, RemotePath):
+        return False
+    return all(_DRAFT.fullmatch(name) for *_, files in os.walk(folder) for name in files)
+
+
 @contextmanager
 def _draft(path: Path) -> Iterator[BufferedRandom]:
     temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:12]}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person gets wrong, from the command line: one line each, and nothing left behind."""
 
+import os
 import shutil
 
 import pyarrow.parquet as pq
@@ -12,8 +13,8 @@ LOCAL = ("--executor", "local")
 WRONG_WEIGHTS = ("--set", "stages.segment.segmenter.model=miniature:detector")
 
 
-def mistake(*arguments) -> str:
-    return one_line(subjectforge(*arguments))
+def mistake(*arguments, **where) -> str:
+    return one_line(subjectforge(*arguments, **where))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,13 @@ def test_a_free_folder_forgets_the_listing_of_the_run_before(scenes, built, tmp_
     build(pictures, dataset, "--set", "shard_size=10", *LOCAL)
     listing = pq.read_table(dataset / "_meta" / "source" / "00000.parquet")["source_key"].to_pylist()
     assert listing == sorted(path.name for path in pictures.iterdir())
+
+
+def test_a_dataset_whose_name_is_not_unicode(scenes, tmp_path):
+    named = tmp_path / os.fsdecode(b"caf\xe9")
+    named.mkdir()
+    assert "not UTF-8" in mistake("build", MINIATURE, "--input", scenes / "images", "--output", named / "out")
+    assert "not UTF-8" in mistake("verify", "out", cwd=named)
 
 
 @pytest.mark.parametrize("harm", ["short tar", "no parquet", "no JSON"])

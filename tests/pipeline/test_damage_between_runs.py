@@ -43,7 +43,7 @@ def flip(path, place):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", [LISTING, "_meta/manifest.json", "_meta/config.yaml"])
+@pytest.mark.parametrize("name", ["_meta/manifest.json", "_meta/config.yaml"])
 def test_a_build_seals_no_damage(flawed, command, name):
     before = digests(flawed)
     if name == "_meta/manifest.json":
@@ -59,6 +59,31 @@ def test_a_build_seals_no_damage(flawed, command, name):
     assert subjectforge(*command, "--overwrite").returncode == 0
     assert digests(flawed) == before
     assert_whole(flawed)
+
+
+@pytest.mark.parametrize("way", [(), ("--extend",), ("--overwrite",)])
+def test_a_damaged_listing_is_made_again(flawed, command, way):
+    """As long as it is the only one, and the source is the same."""
+    before, path = digests(flawed), flawed / LISTING
+    sound = path.read_bytes()
+    flip(path, 0.1)
+    (flawed / "data/train/00000_stats.json").unlink()
+    assert f"{LISTING} is not as the last run left it" in one_line(subjectforge("retry", flawed, *LOCAL))
+    assert subjectforge(*command, *way).returncode == 0
+    assert path.read_bytes() == sound
+    assert digests(flawed) == before
+    assert_whole(flawed)
+
+
+def test_a_damaged_listing_is_not_made_again_where_there_are_others(tmp_path, flawed, command):
+    (tmp_path / "broken").unlink()
+    assert subjectforge("retry", flawed, *LOCAL).returncode == 0
+    flip(flawed / LISTING, 0.1)
+    (flawed / "data/train/00000_stats.json").unlink()
+    sealed = (flawed / "_meta/digests.json").read_bytes()
+    for again in (command, (*command, "--extend"), ("retry", flawed, *LOCAL)):
+        assert f"{LISTING} is not as the last run left it" in one_line(subjectforge(*again))
+    assert (flawed / "_meta/digests.json").read_bytes() == sealed
 
 
 def test_a_listing_that_is_damaged_while_no_digests_are_there(flawed, command):
@@ -124,6 +149,40 @@ def test_overwriting_is_a_way_past_shards_that_nothing_lists(flawed, command):
     assert "--overwrite" in one_line(subjectforge(*command))
     assert subjectforge(*command, "--overwrite").returncode == 0
     assert digests(flawed) == before
+    assert_whole(flawed)
+
+
+def test_what_is_left_of_a_folder_that_was_removed_during_a_run_is_in_nobodys_way(flawed, command):
+    before = digests(flawed)
+    shutil.rmtree(flawed)
+    (flawed / "_meta").mkdir(parents=True)
+    (flawed / "_meta/events.jsonl").write_text("{}\n")
+    (flawed / "data/train").mkdir(parents=True)
+    (flawed / "data/train/.00001.tar.tmp-0123456789ab").write_bytes(b"half")
+    assert subjectforge(*command).returncode == 0
+    assert digests(flawed) == before
+    assert_whole(flawed)
+
+
+def test_shards_of_nobody_known_are_in_the_way(flawed, command):
+    for name in ("_meta", "README.md", "report.html"):
+        path = flawed / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (flawed / "data/train").glob("*_stats.json"):
+        path.unlink()
+    for way in ((), ("--overwrite",)):
+        assert "holds no dataset; move away what is in it" in one_line(subjectforge(*command, *way))
+    assert (flawed / "data/train/00002.tar").is_file()
+
+
+def test_drafts_of_dead_writers_go_wherever_they_are(flawed, command):
+    folders = ("", "_meta", "_meta/timings", "_meta/source", "data/train")
+    drafts = [flawed / folder / ".a.json.tmp-0123456789ab" for folder in folders]
+    for draft in drafts:
+        draft.write_bytes(b"half")
+    (flawed / "data/train/00000_stats.json").unlink()
+    assert subjectforge(*command).returncode == 0
+    assert not any(draft.exists() for draft in drafts)
     assert_whole(flawed)
 
 

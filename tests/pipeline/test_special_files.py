@@ -36,6 +36,27 @@ def test_a_pipe_among_what_is_known_of_a_build_stops_every_command(dataset):
     assert "lease.json is a pipe, no file; remove it" in one_line(subjectforge("retry", dataset))
 
 
+@pytest.mark.parametrize("name", ["lease.json", "digests.json", "events.jsonl", "manifest.json"])
+def test_a_folder_among_what_is_known_of_a_build_is_to_be_moved_away(finished, name):
+    root, (source, *_), config = finished
+    path = root / "_meta" / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    command = ("build", config, "--input", source, "--output", root, *LOCAL)
+    for again in (command, ("retry", root, *LOCAL)):
+        assert f"{name} is a folder, no file; move it away" in one_line(subjectforge(*again))
+
+
+@pytest.mark.parametrize("name", ["inflight", "timings", "source"])
+def test_a_file_in_the_place_of_a_folder_is_to_be_moved_away(finished, name):
+    root, (source, *_), config = finished
+    shutil.rmtree(root / "_meta" / name, ignore_errors=True)
+    (root / "_meta" / name).touch()
+    (root / "_meta" / "digests.json").unlink()
+    command = ("build", config, "--input", source, "--output", root, *LOCAL)
+    assert f"{name} is a file, no folder; move it away" in one_line(subjectforge(*command))
+
+
 @pytest.fixture
 def finished(tmp_path):
     """A dataset of three shards, and the command that made it."""

@@ -91,6 +91,7 @@ def test_an_extension_takes_nothing_away(source, config, tmp_path, before):
     command = ("build", config, "--input", source, "--output", tmp_path / "out", *LOCAL)
     assert subjectforge(*command, *before).returncode == 0
     kept = everything(tmp_path / "out")
+    assert "--extend" not in one_line(subjectforge(*command, "--limit", "5"))
     line = one_line(subjectforge(*command, "--limit", "5", "--extend"))
     assert "--limit 5 is less than the" in line
     assert subjectforge(*command, *before).returncode == 0
@@ -119,7 +120,10 @@ def test_an_extension_never_changes_what_was_there(dataset, source, config, chan
     else:
         with (source / "0003.jpg").open("ab") as stream:
             stream.write(b"more")
-    line = one_line(subjectforge("build", config, "--input", source, "--output", dataset, "--extend", *LOCAL))
+    command = ("build", config, "--input", source, "--output", dataset, *LOCAL)
+    line = one_line(subjectforge(*command))
+    assert ("restore what was there" in line, "--extend" in line) == (change == "gone", change == "longer")
+    line = one_line(subjectforge(*command, "--extend"))
     assert "0003.jpg" in line
     assert "--overwrite" in line
     assert digests(dataset) == before
