@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.backends.runtime import Runtime
-from models.backends.weights import pretrained
+from models.backends.weights import located, pretrained
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +28,16 @@ class TextToImage(Runtime):
     size: int | None = None
     """Pixels of a side; the model's own if not given."""
 
+    def __post_init__(self) -> None:
+        """Check what a type cannot say.
+
+        Raises:
+            ValueError: if `device` is not the name of one, or `size` is none that an autoencoder can have.
+        """
+        Runtime.__post_init__(self)
+        if self.size is not None and self.size % 8:
+            raise ValueError(f"size is {self.size}; it must be a multiple of 8")
+
     def load(self) -> Any:
         """The diffusers pipeline on its device, without bars.
 
@@ -35,12 +45,14 @@ class TextToImage(Runtime):
             MissingWeights: if neither a folder nor the hub has it.
             MissingDevice: if there is no such GPU here.
         """
+        # Before what takes seconds to import.
+        located(self.model)
         from diffusers import DiffusionPipeline
         from diffusers.utils import logging
 
         logging.disable_progress_bar()
         device, dtype = self.place()
-        pipeline = pretrained(DiffusionPipeline, self.model, self.revision, torch_dtype=dtype).to(device)
+        pipeline = pretrained(DiffusionPipeline, self.model, self.revision, dtype=dtype).to(device)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 

@@ -110,16 +110,19 @@ def pretrained(loader: Any, model: str, revision: str | None, **options: Any) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' bars and pages of parts that do not fit: those are an exception here."""
+    """Without bars and pages of parts that do not fit: those are an exception here."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    before = logging.get_verbosity()
-    logging.set_verbosity(CRITICAL)
+    loggers = [getLogger("transformers"), getLogger("diffusers")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(CRITICAL)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def pretrained_model(loader: Any, model: str, revision: str | None, dtype: torch.dtype) -> Any:

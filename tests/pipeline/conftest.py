@@ -6,6 +6,8 @@ import pytest
 
 from models.miniature.world import write_scenes
 from pipeline.dataset.finish import finish_dataset
+from tests.pipeline.again import LOCAL, WIDTHS
+from tests.pipeline.light import light_config, pictures
 from tests.pipeline.runs import build
 from tests.shards import write_dataset
 
@@ -51,3 +53,21 @@ def clean(tmp_path_factory):
 def dataset(clean, tmp_path):
     """A copy of `clean`, to be damaged."""
     return shutil.copytree(clean, tmp_path / "dataset")
+
+
+@pytest.fixture
+def config(tmp_path):
+    return light_config(tmp_path / "config.yaml", ("Flaky", {"broken": str(tmp_path / "broken")}))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return pictures(tmp_path / "in", WIDTHS)
+
+
+@pytest.fixture
+def flawed(tmp_path, source, config):
+    """A dataset with one row that failed."""
+    (tmp_path / "broken").touch()
+    build(source, tmp_path / "flawed", *LOCAL, config=config)
+    return tmp_path / "flawed"

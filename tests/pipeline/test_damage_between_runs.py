@@ -6,30 +6,10 @@ import shutil
 
 import pytest
 
-from tests.pipeline.light import light_config, pictures
-from tests.pipeline.runs import build, digests, one_line, subjectforge
-from tests.pipeline.test_ways_on import assert_whole, index_of
+from tests.pipeline.again import LOCAL, assert_whole, index_of
+from tests.pipeline.runs import digests, one_line, subjectforge
 
-LOCAL = ("--executor", "local")
 LISTING = "_meta/source/00000.parquet"
-
-
-@pytest.fixture
-def config(tmp_path):
-    return light_config(tmp_path / "config.yaml", ("Flaky", {"broken": str(tmp_path / "broken")}))
-
-
-@pytest.fixture
-def source(tmp_path):
-    return pictures(tmp_path / "in", [20, 21, 13, 23, 24, 25, 26, 27, 28, 29])
-
-
-@pytest.fixture
-def flawed(tmp_path, source, config):
-    """A dataset of three shards in which the third row failed."""
-    (tmp_path / "broken").touch()
-    build(source, tmp_path / "out", *LOCAL, config=config)
-    return tmp_path / "out"
 
 
 @pytest.fixture

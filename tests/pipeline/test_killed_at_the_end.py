@@ -15,10 +15,10 @@ from pipeline.dataset.new_part import write_part
 from pipeline.dataset.parts import read_parts
 from pipeline.holder import this_process
 from pipeline.sources import LISTING
+from tests.pipeline.again import LOCAL, assert_whole, index_of, retry
 from tests.pipeline.checks import vouch
-from tests.pipeline.light import light_config, pictures
+from tests.pipeline.light import pictures
 from tests.pipeline.runs import ROOT, build, digests, one_line, subjectforge
-from tests.pipeline.test_ways_on import LOCAL, WIDTHS, assert_whole, index_of, retry
 
 DIES = """
 import os, signal, sys
@@ -38,16 +38,6 @@ def dies_before_its_end(*arguments):
 
 def whole_index(dataset):
     return (dataset / "_meta" / "index.parquet").read_bytes()
-
-
-@pytest.fixture
-def config(tmp_path):
-    return light_config(tmp_path / "config.yaml", ("Flaky", {"broken": str(tmp_path / "broken")}))
-
-
-@pytest.fixture
-def source(tmp_path):
-    return pictures(tmp_path / "in", WIDTHS)
 
 
 @pytest.fixture
