@@ -9,7 +9,6 @@ from pipeline.dataset.newer import replaced_rows, without_replaced
 from pipeline.dataset.parts import RETRY, Part, known_parts
 from pipeline.dataset.totals import totals
 from pipeline.wording import counted
-from stages.shard.files import ShardFiles
 from stages.shard.place import Place
 
 
@@ -42,12 +41,6 @@ def what_failed(root: Place, split: str) -> str:
     reasons = without_replaced(totals(shards), shards, replaced_rows(root)).reasons
     told = [f"{stage}: {reason} {n}" for stage, each in reasons.items() for reason, n in each.items()]
     return ", ".join(sorted(told)) or "none failed or was rejected"
-
-
-def unreadable(shard: ShardFiles, error: Exception) -> str:
-    """What to say of a shard whose table cannot be read, and how it is mended."""
-    why = " ".join(str(error).split())
-    return f"{shard.parquet} cannot be read ({why}); delete {shard.stats.name} and run the build again first"
 
 
 def shown(part: Part) -> str:

@@ -12,15 +12,15 @@ from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.layout import committed_shards, config_path
 from pipeline.dataset.parts import RETRY, Part, known_parts
 from pipeline.dataset.sealed import check_sealed, check_sealed_listings
+from pipeline.dataset.shard_table import shard_table
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
 from pipeline.job import Job, job_of, split_of
 from pipeline.manifest import changes, differences, identity_of, known_identity
-from pipeline.remaining import unreadable
 from pipeline.sources import Source
 from pipeline.survey import opened
 from stages.extra_columns import extra_columns
-from stages.shard.place import Place, open_parquet
+from stages.shard.place import Place
 from stages.write import Write
 
 COLUMNS = ("status", "stage", "reason", "source_key", "key")
@@ -71,7 +71,8 @@ def checked(request: RetryRequest) -> Retry:
         UserError: no dataset, a condition that cannot be, missing weights or input, or other configuration,
             code or weights than those that made the dataset.
     """
-    refuse_special(request.root)
+    # Unlike a build, which looks at every shard's files first, it opens their tables.
+    refuse_special(request.root, "data")
     check_sealed(request.root)
     check_sealed_listings(request.root)
     where, known = conditions(request.where), known_identity(request.root)
@@ -107,11 +108,8 @@ def _refuse_other_columns(root: Place, config: BuildConfig) -> None:
     shards = committed_shards(root, split_of(config))
     if not shards:
         return
-    try:
-        with open_parquet(shards[0].parquet) as file:
-            there = extra_columns(file.schema_arrow)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(unreadable(shards[0], error)) from error
+    with shard_table(shards[0]) as file:
+        there = extra_columns(file.schema_arrow)
     # What `write` gives are receipts, not rows.
     stages = [stage for stage in config.stages.values() if not isinstance(stage, Write)]
     added = extra_columns(pa.schema([field for stage in stages for field in stage.outputs]))

@@ -11,17 +11,17 @@ from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.newer import newest, replaced_rows
 from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard
 from pipeline.dataset.sealed import unseal
+from pipeline.dataset.shard_table import shard_table
 from pipeline.errors import UserError
 from pipeline.extension import renewed
 from pipeline.job import Job, split_of
 from pipeline.manifest import changes
-from pipeline.remaining import shown, unreadable
+from pipeline.remaining import shown
 from pipeline.retry import COLUMNS, Retry
 from pipeline.sources import LISTING
 from pipeline.sources.digest import source_digest
 from stages.columns import ERROR, OK
 from stages.shard.files import ShardFiles, place_of
-from stages.shard.place import open_parquet
 from stages.write import refused
 
 
@@ -123,11 +123,8 @@ def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
     """Of each shard, the listing of the rows that are meant, with the keys that they replace."""
     replaced = replaced_rows(retry.root)
     for shard in committed_shards(retry.root, split_of(retry.config)):
-        try:
-            with open_parquet(shard.parquet) as file:
-                rows = file.read(columns=list(COLUMNS))
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(unreadable(shard, error)) from error
+        with shard_table(shard) as file:
+            rows = file.read(columns=list(COLUMNS))
         rows = newest(rows, replaced.get(shard.number, ()))
         for column, value in retry.where.items():
             rows = rows.filter(pc.equal(rows[column], value))  # pyright: ignore[reportAttributeAccessIssue]

@@ -25,6 +25,7 @@ from pipeline.dataset.layout import (
 )
 from pipeline.dataset.newer import Replaced, newest, replaced_rows, without_replaced
 from pipeline.dataset.sealed import seal
+from pipeline.dataset.shard_table import shard_table
 from pipeline.dataset.totals import Totals, all_stats, totals
 from pipeline.errors import UserError
 from stages.columns import SAMPLE
@@ -111,6 +112,6 @@ def _copy_rows(stream: Any, shards: Sequence[ShardFiles], replaced: Replaced, ma
 
 
 def _without_masks(shard: ShardFiles) -> pa.Table:
-    with open_parquet(shard.parquet) as file:
+    with shard_table(shard) as file:
         leaves = [file.schema.column(index).path for index in range(len(file.schema))]
         return file.read(columns=[leaf for leaf in leaves if not _MASK.match(leaf)])

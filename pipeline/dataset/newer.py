@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from pipeline.dataset.layout import all_shards
 from pipeline.dataset.parts import RETRY, part_files, read_part
+from pipeline.dataset.shard_table import shard_table
 from pipeline.dataset.totals import Totals
 from pipeline.errors import UserError
 from stages.columns import ERROR, REJECTED
 from stages.shard.files import ShardFiles, place_of
-from stages.shard.place import Place, open_parquet
+from stages.shard.place import Place
 
 Replaced = Mapping[int, Collection[str]]
 """By shard number the keys of rows that are no longer the newest of their source items."""
@@ -29,10 +30,12 @@ def replaced_rows(root: Place) -> Replaced:
     found: dict[int, set[str]] = defaultdict(set)
     try:
         for shard in retry_shards(root):
-            with open_parquet(shard.parquet) as file:
+            with shard_table(shard) as file:
                 keys = file.read(columns=["replaces"])["replaces"].to_pylist()
             for key in filter(None, keys):
                 found[place_of(key)[0]].add(key)
+    except UserError:
+        raise
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{root}: what was retried cannot be read ({error}); see `verify`") from error
     return found
@@ -59,12 +62,16 @@ def newest(rows: pa.Table, replaced: Collection[str]) -> pa.Table:
 
 
 def without_replaced(added: Totals, shards: Collection[ShardFiles], replaced: Replaced) -> Totals:
-    """Totals of all shards less the rows that were replaced: each source item counts once."""
+    """Totals of all shards less the rows that were replaced: each source item counts once.
+
+    Raises:
+        UserError: a shard's table cannot be read.
+    """
     added = replace(added, reasons={stage: counts.copy() for stage, counts in added.reasons.items()})
     for shard in shards:
         if not (keys := replaced.get(shard.number)):
             continue
-        with open_parquet(shard.parquet) as file:
+        with shard_table(shard) as file:
             old = file.read(columns=["key", "status", "stage", "reason"])
         for row in old.filter(pc.is_in(old["key"], value_set=pa.array(sorted(keys)))).to_pylist():  # pyright: ignore[reportAttributeAccessIssue]
             added.rows -= 1

@@ -30,13 +30,13 @@ def special_files(root: Place, *names: str) -> Iterator[tuple[Path, str]]:
                 yield path, kind
 
 
-def refuse_special(root: Place) -> None:
-    """See that what is known of a build can be read.
+def refuse_special(root: Place, *names: str) -> None:
+    """See that what is known of a build can be read, and what is in other folders.
 
     Raises:
         UserError: naming what cannot.
     """
-    for path, kind in special_files(root, meta_folder(root).name):
+    for path, kind in special_files(root, meta_folder(root).name, *names):
         raise UserError(f"{path} is {kind}, no file; remove it")
     meta = meta_folder(root)
     for path in sorted(meta.iterdir()) if isinstance(meta, Path) and meta.is_dir() else ():

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataset.shard_table import shard_table
 from pipeline.errors import UserError
 from pipeline.report.histogram import Histogram
 from stages.columns import OK
 from stages.shard.files import ShardFiles
-from stages.shard.place import Place, open_parquet
+from stages.shard.place import Place
 
 LIGHT = ("key", "status", "stage", "reason", "width", "height", "caption", "entities")
 _BATCH_ROWS = 4096
@@ -28,18 +29,14 @@ def light_batches(shard: ShardFiles, replaced: Collection[str] = ()) -> Iterator
         UserError: the table cannot be read, or lacks one of the columns.
     """
     first_row = 0
-    try:
-        with open_parquet(shard.parquet) as file:
-            _check_columns(shard.parquet, file.schema_arrow)
-            leaves = (file.schema.column(index).path for index in range(len(file.schema)))
-            wanted = [leaf for leaf in leaves if leaf.split(".")[0] in LIGHT and ".rle." not in leaf]
-            for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
-                for start, length in _runs(batch["key"].to_pylist(), replaced):
-                    yield first_row + start, batch.slice(start, length)
-                first_row += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{shard.parquet} cannot be read: {reason}; run `subjectforge verify`") from error
+    with shard_table(shard) as file:
+        _check_columns(shard.parquet, file.schema_arrow)
+        leaves = (file.schema.column(index).path for index in range(len(file.schema)))
+        wanted = [leaf for leaf in leaves if leaf.split(".")[0] in LIGHT and ".rle." not in leaf]
+        for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
+            for start, length in _runs(batch["key"].to_pylist(), replaced):
+                yield first_row + start, batch.slice(start, length)
+            first_row += batch.num_rows
 
 
 def _runs(keys: list[str], without: Collection[str]) -> Iterator[tuple[int, int]]:

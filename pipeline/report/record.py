@@ -11,11 +11,12 @@ import yaml
 
 from pipeline.config import BuildConfig, resolved
 from pipeline.dataset.layout import meta_folder
+from pipeline.dataset.timings import read_timings
 from pipeline.errors import UserError
 from pipeline.yaml_file import parse_yaml
 from stages import stage_class
 from stages.parse import parse_json
-from stages.shard.place import Place, in_order
+from stages.shard.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,19 @@ def read_record(dataset: Place) -> Record:
     meta = meta_folder(dataset)
     manifest, config = _parse(meta / "manifest.json"), _parse(meta / "config.yaml")
     flat = dict(_flat(config))
-    timings = [*in_order(meta, _parse, sorted((meta / "timings").glob("[!.]*.json")))]
+    timings = [*read_timings(dataset)]
     images: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     for timing in timings:
-        images.update(timing.get("images", {}))
-        seconds.update(timing.get("seconds", {}))
+        images.update(timing["images"])
+        seconds.update(timing["seconds"])
     return Record(
         name=dataset.resolve().name,
         manifest={key: value for key, value in _flat(manifest) if not key.startswith("identity.config.")},
         config=flat,
         changed=_changed(config, flat),
         chain=list(config.get("chain") or []),
-        rows=sum(timing.get("rows", 0) for timing in timings),
+        rows=sum(timing["rows"] for timing in timings),
         images=dict(images),
         seconds=dict(seconds),
     )

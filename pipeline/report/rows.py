@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import pyarrow as pa
 
+from pipeline.dataset.shard_table import shard_table
 from pipeline.report.card import Card, Row, build_card
 from pipeline.report.embed import script_json
 from pipeline.report.gallery import Picks, RowPlace
@@ -14,7 +15,7 @@ from pipeline.report.picture import NoPicture, decoded, stored
 from pipeline.report.record import Record
 from pipeline.report.source import Originals
 from stages.columns import OK
-from stages.shard.place import Place, open_parquet
+from stages.shard.place import Place
 
 _BUDGET = 15 * 2**20
 """Bytes of all cards in the page, which leaves room below 20 MB for the rest of it."""
@@ -48,7 +49,8 @@ def build_cards(dataset: Place, record: Record, picks: Picks, budget: int = _BUD
 def _read(places: Iterable[RowPlace]) -> Iterator[tuple[RowPlace, Row]]:
     for shard, group in groupby(sorted(places), key=itemgetter(0)):
         numbers = [row for _, row in group]
-        rows = open_parquet(shard.parquet).read().take(pa.array(numbers, pa.int64())).to_pylist()
+        with shard_table(shard) as file:
+            rows = file.read().take(pa.array(numbers, pa.int64())).to_pylist()
         yield from (((shard, number), row) for number, row in zip(numbers, rows, strict=True))
 
 

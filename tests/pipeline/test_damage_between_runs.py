@@ -4,6 +4,7 @@
 import os
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline.again import LOCAL, assert_whole, index_of
@@ -21,6 +22,15 @@ def flip(path, place):
     content = bytearray(path.read_bytes())
     content[int(len(content) * place)] ^= 1
     path.write_bytes(content)
+
+
+def flip_page(table):
+    """The last byte of what holds the rows' keys."""
+    column = pq.ParquetFile(table).metadata.row_group(0).column(0)
+    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+    content = bytearray(table.read_bytes())
+    content[place] ^= 1
+    table.write_bytes(content)
 
 
 @pytest.mark.parametrize("name", ["_meta/manifest.json", "_meta/config.yaml"])
@@ -181,6 +191,26 @@ def test_a_table_that_cannot_be_read_says_how_it_is_mended(flawed, command):
     (flawed / "data/train/00001_stats.json").unlink()
     assert subjectforge(*command).returncode == 0
     assert digests(flawed) == before
+
+
+@pytest.mark.parametrize("builds", [False, True])
+def test_a_table_that_is_damaged_inside_is_named_by_whoever_reads_it(tmp_path, flawed, command, builds):
+    """Its size is right, so no build takes notice of it."""
+    flip_page(flawed / "data/train/00001.parquet")
+    (tmp_path / "broken").unlink()
+    if builds:
+        (flawed / "data/train/00000_stats.json").unlink()
+        assert "00001.parquet cannot be read" in one_line(subjectforge(*command))
+        (flawed / "data/train/00001_stats.json").unlink()
+        assert subjectforge(*command).returncode == 0
+    for again in (("retry", flawed, *LOCAL), ("report", flawed), ("inspect", flawed, "--key", "00001-00000")):
+        run = subjectforge(*again)
+        assert run.returncode == 0 or "00001.parquet cannot be read" in one_line(run)
+        assert "Traceback" not in run.stderr
+    (flawed / "data/train/00001_stats.json").unlink(missing_ok=True)
+    assert subjectforge(*command).returncode == 0
+    assert subjectforge("retry", flawed, *LOCAL).returncode == 0
+    assert_whole(flawed)
 
 
 @pytest.mark.parametrize("option", ["--grace", "--stall-after", "--stall-limit"])

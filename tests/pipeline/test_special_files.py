@@ -57,6 +57,13 @@ def test_a_file_in_the_place_of_a_folder_is_to_be_moved_away(finished, name):
     assert f"{name} is a file, no folder; move it away" in one_line(subjectforge(*command))
 
 
+@pytest.mark.parametrize("name", SHARD)
+def test_a_pipe_among_the_shards_stops_a_retry(finished, name):
+    root, *_ = finished
+    become_a_pipe(root / "data" / "train" / name)
+    assert f"{name} is a pipe, no file; remove it" in one_line(subjectforge("retry", root, *LOCAL))
+
+
 @pytest.fixture
 def finished(tmp_path):
     """A dataset of three shards, and the command that made it."""

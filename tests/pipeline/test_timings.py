@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from pipeline.dataset.timings import BackOff, backoffs, images_per_second
+from pipeline.report.record import read_record
 from stages.columns import BACKOFF
 from tests.shards import shard_table, write_tables
 
@@ -40,3 +42,15 @@ def test_logs_of_earlier_versions_are_read(tmp_path: Path) -> None:
     log.write_text(json.dumps(old))
     assert backoffs(root) == {"caption": BackOff(size=8, shards=1)}
     assert images_per_second(root)["caption"] == 2.0
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"\xff", b'{"rows": "1", "images": {}, "seconds": {}}', b"7"]
+)
+def test_a_damaged_log_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    root = written(tmp_path, {}, {"caption": 8})
+    (root / "_meta" / "timings" / "00000.json").write_bytes(content)
+    (root / "_meta" / "timings" / ".00001.json.tmp-0123456789ab").write_bytes(content)
+    assert backoffs(root) == {"caption": BackOff(size=8, shards=1)}
+    assert images_per_second(root)["caption"] == 2.0
+    assert read_record(root).rows == 2
