@@ -24,13 +24,13 @@ def flip(path, place):
     path.write_bytes(content)
 
 
-def flip_page(table):
-    """The last byte of what holds the rows' keys."""
+def spoil_keys(table):
+    """Zeros where the rows' keys are."""
     column = pq.ParquetFile(table).metadata.row_group(0).column(0)
-    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
-    content = bytearray(table.read_bytes())
-    content[place] ^= 1
-    table.write_bytes(content)
+    assert column.path_in_schema == "key"
+    start, size = column.dictionary_page_offset or column.data_page_offset, column.total_compressed_size
+    content = table.read_bytes()
+    table.write_bytes(content[:start] + bytes(size) + content[start + size :])
 
 
 @pytest.mark.parametrize("name", ["_meta/manifest.json", "_meta/config.yaml"])
@@ -196,7 +196,7 @@ def test_a_table_that_cannot_be_read_says_how_it_is_mended(flawed, command):
 @pytest.mark.parametrize("builds", [False, True])
 def test_a_table_that_is_damaged_inside_is_named_by_whoever_reads_it(tmp_path, flawed, command, builds):
     """Its size is right, so no build takes notice of it."""
-    flip_page(flawed / "data/train/00001.parquet")
+    spoil_keys(flawed / "data/train/00001.parquet")
     (tmp_path / "broken").unlink()
     if builds:
         (flawed / "data/train/00000_stats.json").unlink()
@@ -205,7 +205,7 @@ def test_a_table_that_is_damaged_inside_is_named_by_whoever_reads_it(tmp_path, f
         assert subjectforge(*command).returncode == 0
     for again in (("retry", flawed, *LOCAL), ("report", flawed), ("inspect", flawed, "--key", "00001-00000")):
         run = subjectforge(*again)
-        assert run.returncode == 0 or "00001.parquet cannot be read" in one_line(run)
+        assert run.returncode == 0 or "train/00001" in one_line(run)
         assert "Traceback" not in run.stderr
     (flawed / "data/train/00001_stats.json").unlink(missing_ok=True)
     assert subjectforge(*command).returncode == 0
