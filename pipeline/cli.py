@@ -219,6 +219,8 @@ def _options(
 
 
 def _place(text: str) -> Place:
+    if not text.strip():
+        raise UserError("the dataset's name is empty; give a folder")
     try:
         found = place(text)
         str(found.absolute() if isinstance(found, Path) else found).encode()
@@ -227,6 +229,8 @@ def _place(text: str) -> Place:
         raise UserError(
             f"the folder {text!r} has a name that is not UTF-8; give the dataset another"
         ) from error
+    except FileNotFoundError as error:
+        raise UserError("the current folder is gone; go to another one") from error
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -242,6 +246,10 @@ def main() -> None:
         sys.exit(code)
     except UserError as error:
         message = " ".join(str(error).splitlines())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{error.filename}: {error.strerror}; mend this and run the same command again"
     except _WrongUsage as error:
         message = error.format_message()
         if not message or type(error).__name__ == "NoArgsIsHelpError":

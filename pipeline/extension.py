@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 
 from pipeline.dataset.parts import RETRY, Part
 from pipeline.errors import UserError
-from pipeline.sources.base import LISTING
+from pipeline.sources.base import BROKEN, LISTING
 from pipeline.wording import counted
 
-_FACTS = ("row", "members", "status", "reason")
+_FACTS = ("path", "row", "members", "status", "reason")
 """What makes an item another one under the same key."""
 
 
@@ -27,6 +27,7 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
         UserError: items that were planned are gone from the source, or are no longer the same.
     """
     known = _newest_rows(parts)
+    known = known.filter(pc.invert(_mended(known, listing)))  # pyright: ignore[reportAttributeAccessIssue]
     places = pc.index_in(known["source_key"], value_set=listing["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     _refuse(known.filter(places.is_null()), "no longer")
     before = listing.take(places).combine_chunks()
@@ -62,6 +63,14 @@ def _newest_rows(parts: Sequence[Part]) -> pa.Table:
     keys = pa.array(list(newer))
     kept = [rows.filter(pc.invert(pc.is_in(rows["source_key"], value_set=keys))) for rows in listed]  # pyright: ignore[reportAttributeAccessIssue]
     return pa.concat_tables([*kept, pa.Table.from_pylist(list(newer.values()), LISTING)]).combine_chunks()
+
+
+def _mended(known: pa.Table, listing: pa.Table) -> pa.Array:
+    """Which rows say that a file was broken that is not any more: what is behind the break is new."""
+    told = pc.ends_with(known["source_key"], BROKEN)  # pyright: ignore[reportAttributeAccessIssue]
+    still = pc.is_in(known["source_key"], value_set=listing["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
+    there = pc.is_in(known["path"], value_set=listing["path"])  # pyright: ignore[reportAttributeAccessIssue]
+    return pc.and_(told, pc.and_not(there, still))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _differing(one: pa.Table, other: pa.Table) -> pa.Array:

@@ -11,7 +11,7 @@ from pipeline.dataset.new_part import restated, write_part
 from pipeline.dataset.newer import newest, replaced_rows
 from pipeline.dataset.parts import RETRY, Part, known_parts, next_shard
 from pipeline.dataset.sealed import unseal
-from pipeline.dataset.shard_table import shard_table
+from pipeline.dataset.shard_table import damaged, shard_table
 from pipeline.errors import UserError
 from pipeline.extension import renewed
 from pipeline.job import Job, split_of
@@ -130,7 +130,10 @@ def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
             rows = rows.filter(pc.equal(rows[column], value))  # pyright: ignore[reportAttributeAccessIssue]
         if rows.num_rows:
             part = next(part for part in parts if shard.number in part.numbers)
-            yield _again(part.rows(shard.number), rows["key"].to_pylist())
+            try:
+                yield _again(part.rows(shard.number), rows["key"].to_pylist())
+            except (ValueError, IndexError) as error:
+                raise damaged(shard, "its keys are not those of its rows") from error
 
 
 def _again(listing: pa.Table, keys: list[str]) -> pa.Table:

@@ -24,8 +24,9 @@ from pipeline.dataset.layout import (
     shards_path,
 )
 from pipeline.dataset.newer import Replaced, newest, replaced_rows, without_replaced
+from pipeline.dataset.parts import read_parts
 from pipeline.dataset.sealed import seal
-from pipeline.dataset.shard_table import shard_table
+from pipeline.dataset.shard_table import check_whole, shard_table
 from pipeline.dataset.totals import Totals, all_stats, totals
 from pipeline.errors import UserError
 from stages.columns import SAMPLE
@@ -59,8 +60,16 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     added = without_replaced(totals(shards), shards, replaced)
     extra = extra_columns(open_parquet(index_path(root)).schema_arrow)
     replace(card_path(root), card(root, split, added, extra).encode())
+    _read_listings(root)
     seal(root)
     return added
+
+
+def _read_listings(root: Place) -> None:
+    """See that all of the listings can be read: what is sealed counts as sound."""
+    for part in read_parts(root):
+        for _ in part.all_rows():
+            pass
 
 
 def _listed(
@@ -112,6 +121,7 @@ def _copy_rows(stream: Any, shards: Sequence[ShardFiles], replaced: Replaced, ma
 
 
 def _without_masks(shard: ShardFiles) -> pa.Table:
+    check_whole(shard)
     with shard_table(shard) as file:
         leaves = [file.schema.column(index).path for index in range(len(file.schema))]
         return file.read(columns=[leaf for leaf in leaves if not _MASK.match(leaf)])

@@ -75,7 +75,10 @@ def _of_listing(name: str) -> bool:
 
 def _compare(path: Place, stated: str) -> None:
     if path.is_file() and _digest(path) != stated:
-        raise UserError(f"{path} is not as the last run left it; restore it, or begin anew with --overwrite")
+        raise UserError(
+            f"{path} is not as the last run left it (digests.json); restore what was damaged, or begin anew "
+            "with --overwrite"
+        )
 
 
 def _digest(path: Place) -> str:

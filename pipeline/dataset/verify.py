@@ -56,7 +56,10 @@ def verify(
     problems += wrong
     counts = Counts(replaced=sum(map(len, replaced.values())))
     indexed = [
-        None if groups is None else Indexed(index_path(root), groups.get(f.number, -1), replaced[f.number])
+        # Without the listings nobody knows which rows are the newest.
+        None
+        if groups is None or parts is None
+        else Indexed(index_path(root), groups.get(f.number, -1), replaced[f.number])
         for f in shards
     ]
     jobs = _jobs(zip(shards, indexed, strict=True), parts, deep, problems)

@@ -4,6 +4,7 @@
 import hashlib
 import heapq
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
@@ -16,6 +17,8 @@ from stages.parse import parse_json
 from stages.shard.place import Place, below
 
 _FIRST_LISTING = "source/00000.parquet"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_UNREADABLE = "unreadable"
 _REBUILT = ("shards.json", "index.parquet")
 _NEEDED = ("config.yaml", "manifest.json", *_REBUILT)
 _LOGS = ("timings", "events", "events.jsonl", "inflight", "intents", "lease.json")
@@ -44,7 +47,9 @@ def check_digests(root: Place) -> tuple[set[str], list[Problem]]:
     for name in sorted({*stated, *files}):
         if what := _difference(name, found.get(name), stated.get(name)):
             problems.append(Problem("", f"_meta/{name} {what}"))
-    return {name for name in stated if found.get(name) not in (None, stated[name])}, problems
+    harmed = {name for name in stated if found.get(name) not in (None, stated[name])}
+    # Without one of the listings nobody knows which rows are the newest.
+    return harmed | {name for name in stated if name.startswith("source/") and name not in files}, problems
 
 
 def _difference(name: str, found: str | None, stated: str | None) -> str | None:
@@ -54,7 +59,10 @@ def _difference(name: str, found: str | None, stated: str | None) -> str | None:
         return "is not in _meta/digests.json; delete that and run the build again"
     if found is None:
         return None if name in _NEEDED else "is missing, though _meta/digests.json lists it"
-    cure = "delete it and run the build again" if name in _REBUILT else "restore it"
+    if found == _UNREADABLE:
+        return "cannot be read; give access to it, or restore it"
+    cure = "restore it, or delete _meta/digests.json and run the build again if that is what was damaged"
+    cure = "delete it and run the build again" if name in _REBUILT else cure
     return None if found == stated else f"has the sha256 {found}, _meta/digests.json says {stated}; {cure}"
 
 
@@ -63,14 +71,19 @@ def _read_digests(path: Place) -> dict[str, str]:
     stated = parse_json(text)
     if not isinstance(stated, dict) or json.dumps(stated, indent=1) + "\n" != text:
         raise ValueError("it is not in the form in which digests are written")
+    if not all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in stated.values()):
+        raise ValueError("what it holds are no digests")
     return stated
 
 
 def _digest(path: Place) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return _UNREADABLE
 
 
 def _check_foreign(meta: Place) -> Iterator[Problem]:

@@ -35,6 +35,9 @@ found what is wrong (`reason`, `detail`). `replaces` is the key of an earlier sh
 anew; null for what is new.
 """
 
+BROKEN = "/!broken"
+"""What the key of a row ends in that stands for the unreadable rest of a file."""
+
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 """What counts as a picture by name, in any letter case; where a sample has several, the first is taken."""
 

@@ -4,6 +4,7 @@
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,13 +59,14 @@ class Location:
         """Open a percent-encoded path below the folder for random access.
 
         Raises:
-            OSError: it is not there or may not be read.
+            OSError: it is not there, may not be read, or is a pipe or the like, which may never end.
         """
         below = unquote_to_bytes(path)
         # Bytes, because a local name need not be UTF-8.
-        return self.filesystem.open_input_file(
-            posixpath.join(self.root.encode("utf-8", "surrogateescape"), below)
-        )
+        name = posixpath.join(self.root.encode("utf-8", "surrogateescape"), below)
+        if isinstance(self.filesystem, fs.LocalFileSystem) and not stat.S_ISREG(os.stat(name).st_mode):
+            raise OSError(f"not a regular file: {name.decode('utf-8', 'backslashreplace')}")
+        return self.filesystem.open_input_file(name)
 
     def wanted(self) -> list[str]:
         """The pattern with its braces expanded."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.sources.base import Item, listing_table, printable
+from pipeline.sources.base import BROKEN, Item, listing_table, printable
 from pipeline.sources.fetch import Payload, fetched, unreadable
 from pipeline.sources.files import File, files
 from pipeline.sources.location import Location, encoded
@@ -62,7 +62,7 @@ class ParquetSource:
             with self._open(path) as parquet:
                 count, schema = row_count(parquet), parquet.schema_arrow
         except Exception as error:  # filesystems of all makers raise what they like
-            yield Item(f"{name}/!broken", path, None, (), ERROR, "broken_parquet", unreadable(error).detail)
+            yield Item(f"{name}{BROKEN}", path, None, (), ERROR, "broken_parquet", unreadable(error).detail)
             return
         self._column(schema, path)
         for row in range(count):

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from pipeline.sources.base import IMAGE_EXTENSIONS, Item, Member, listing_table, printable
+from pipeline.sources.base import BROKEN, IMAGE_EXTENSIONS, Item, Member, listing_table, printable
 from pipeline.sources.fetch import Payload, fetch_each, unreadable
 from pipeline.sources.files import File, files
 from pipeline.sources.location import Location, encoded
@@ -53,7 +53,7 @@ class WebdatasetSource:
         index = self._index(tar, path)
         if index.broken:
             verdict = (ERROR, "broken_tar", index.broken)
-            yield Item(f"{name}/!broken", path, None, (), *verdict)
+            yield Item(f"{name}{BROKEN}", path, None, (), *verdict)
         for key, members in index.samples:
             verdict = (
                 (OK, None, None)

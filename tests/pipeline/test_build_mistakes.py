@@ -3,11 +3,13 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.runs import MINIATURE, build, digests, one_line, subjectforge
+from tests.pipeline.runs import MINIATURE, ROOT, build, digests, one_line, subjectforge
 
 LOCAL = ("--executor", "local")
 WRONG_WEIGHTS = ("--set", "stages.segment.segmenter.model=miniature:detector")
@@ -127,6 +129,35 @@ def test_a_dataset_whose_name_is_not_unicode(scenes, tmp_path):
     named.mkdir()
     assert "not UTF-8" in mistake("build", MINIATURE, "--input", scenes / "images", "--output", named / "out")
     assert "not UTF-8" in mistake("verify", "out", cwd=named)
+
+
+def test_names_that_no_folder_can_have(scenes, tmp_path):
+    for name in ("x" * 300, "", " "):
+        for command in (
+            ("build", MINIATURE, "--input", scenes / "images", "--output", name),
+            ("retry", name),
+        ):
+            mistake(*command, *LOCAL, cwd=tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_dataset_that_may_not_be_read(built, tmp_path):
+    """As root, who may read everything, without the right to."""
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    drop = [*drop, "--inh-caps=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    dataset = shutil.copytree(built, tmp_path / "dataset")
+    known = ("index.parquet", "source/00000.parquet", "manifest.json", "config.yaml", "shards.json", "source")
+    for name in (*(f"_meta/{each}" for each in known), "_meta", "data/train", "data"):
+        path, mode = dataset / name, (dataset / name).stat().st_mode
+        path.chmod(0)
+        for command in ("verify", "retry"):
+            arguments = [*drop, sys.executable, "-m", "pipeline", command, str(dataset)]
+            run = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+            assert "Traceback" not in run.stderr, run.stderr
+            # What a retry does not open is in nobody's way.
+            assert run.returncode in ((1, 2) if command == "verify" else (0, 2))
+            assert not run.returncode or name in run.stdout + run.stderr
+        path.chmod(mode)
 
 
 @pytest.mark.parametrize("harm", ["short tar", "no parquet", "no JSON"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a build was damaged since: nothing is built upon it, and there is a way on."""
 
+import json
 import os
 import shutil
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline.again import LOCAL, assert_whole, index_of
+from tests.pipeline.light import pictures
 from tests.pipeline.runs import digests, one_line, subjectforge
 
 LISTING = "_meta/source/00000.parquet"
@@ -210,6 +212,61 @@ def test_a_table_that_is_damaged_inside_is_named_by_whoever_reads_it(tmp_path, f
     (flawed / "data/train/00001_stats.json").unlink(missing_ok=True)
     assert subjectforge(*command).returncode == 0
     assert subjectforge("retry", flawed, *LOCAL).returncode == 0
+    assert_whole(flawed)
+
+
+def test_no_index_is_made_of_a_table_that_is_not_what_was_written(flawed, command, source):
+    before, stats = digests(flawed), flawed / "data/train/00001_stats.json"
+    about = json.loads(stats.read_text())
+    about["files"]["parquet"]["sha256"] = "0" * 64
+    stats.write_text(json.dumps(about))
+    pictures(source / "later", [30])
+    line = one_line(subjectforge(*command, "--extend"))
+    assert "00001.parquet cannot be read (it is not what was written)" in line
+    (flawed / "data/train/00001_stats.json").unlink()
+    assert subjectforge(*command, "--extend").returncode == 0
+    assert {name: found for name, found in digests(flawed).items() if name in before} == before
+    assert_whole(flawed)
+
+
+def test_a_listing_is_read_through_before_it_is_sealed(flawed, command, source):
+    pictures(source / "later", [30, 31])
+    assert subjectforge(*command, "--extend").returncode == 0
+    (flawed / "_meta/digests.json").unlink()
+    sound = (flawed / LISTING).read_bytes()
+    column = pq.ParquetFile(flawed / LISTING).metadata.row_group(0).column(0)
+    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+    (flawed / LISTING).write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+    assert f"{LISTING} is damaged" in one_line(subjectforge(*command, "--extend"))
+    assert not (flawed / "_meta/digests.json").exists()
+    (flawed / LISTING).write_bytes(sound)
+    assert subjectforge(*command, "--extend").returncode == 0
+    assert_whole(flawed)
+
+
+def test_damage_to_a_listing_is_not_blamed_on_shards_or_their_index(tmp_path, flawed):
+    (tmp_path / "broken").unlink()
+    assert subjectforge("retry", flawed, *LOCAL).returncode == 0
+    digest = (flawed / "_meta/digests.json").read_text()
+    for harm in ("flipped", "lost", "digest", "no digest"):
+        listing = flawed / "_meta/source/00003.parquet"
+        sound, told = listing.read_bytes(), digest
+        if harm == "flipped":
+            flip(listing, 0.1)
+        elif harm == "lost":
+            listing.unlink()
+        else:
+            place = digest.index("00003.parquet") + len('00003.parquet": "')
+            letter = "g" if harm == "no digest" else "1" if digest[place] == "0" else "0"
+            told = digest[:place] + letter + digest[place + 1 :]
+        (flawed / "_meta/digests.json").write_text(told)
+        run = subjectforge("verify", flawed)
+        assert run.returncode == 1
+        assert "index.parquet" not in run.stdout
+        assert "train/0000" not in run.stdout
+        assert ("delete _meta/digests.json" in run.stdout) == (harm in ("flipped", "digest"))
+        listing.write_bytes(sound)
+    (flawed / "_meta/digests.json").write_text(digest)
     assert_whole(flawed)
 
 

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Input that was broken, or is odd, when a dataset was made, and what becomes of it later."""
+
+import os
+import tarfile
+
+import pytest
+
+from tests.pipeline.again import LOCAL, assert_whole, index_of
+from tests.pipeline.light import light_config, pictures, rows_of
+from tests.pipeline.runs import build, one_line, subjectforge
+
+
+@pytest.fixture
+def config(tmp_path):
+    return light_config(tmp_path / "config.yaml")
+
+
+def test_what_lay_behind_a_break_is_added_once_the_file_is_mended(tmp_path, config):
+    source, output = tmp_path / "tars", tmp_path / "out"
+    source.mkdir()
+    with tarfile.open(source / "a.tar", "w") as tar:
+        for file in sorted(pictures(tmp_path / "in", range(20, 30)).iterdir()):
+            tar.add(file, file.name)
+    whole = (source / "a.tar").read_bytes()
+    (source / "a.tar").write_bytes(whole[: len(whole) // 2])
+    build(source, output, *LOCAL, config=config)
+    before = index_of(output)
+    assert before.status["a.tar/!broken"] == "error"
+    (source / "a.tar").write_bytes(whole)
+    command = ("build", config, "--input", source, "--output", output, *LOCAL)
+    assert "--extend" in one_line(subjectforge(*command))
+    build(source, output, "--extend", *LOCAL, config=config)
+    after = index_of(output)
+    assert {f"a.tar/{n:04d}" for n in range(10)} | {"a.tar/!broken"} == set(after.index)
+    assert len(rows_of(output)) == 11
+    assert_whole(output)
+    assert "nothing to do" in subjectforge(*command).stdout
+
+
+def test_a_pipe_is_an_error_row_however_often_it_is_tried(tmp_path, config):
+    source, output = pictures(tmp_path / "in", [20, 21]), tmp_path / "out"
+    os.mkfifo(source / "pipe.jpg")
+    build(source, output, *LOCAL, config=config)
+    for _ in range(2):
+        run = subjectforge("retry", output, *LOCAL)
+        assert run.returncode == 0, run.stderr
+        assert index_of(output).reason["pipe.jpg"] == "unreadable"
+    assert_whole(output)
+
+
+def test_a_name_and_its_escape_are_never_taken_for_one_another(tmp_path, config):
+    source, output = pictures(tmp_path / "in", [20, 21]), tmp_path / "out"
+    strange = os.fsencode(source) + b"/\xff.jpg"
+    os.rename(source / "0000.jpg", strange)
+    build(source, output, *LOCAL, config=config)
+    with open(strange, "rb") as stream:
+        (source / "\\xff.jpg").write_bytes(stream.read()[:-1] + b"\0")
+    line = one_line(subjectforge("build", config, "--input", source, "--output", output, "--extend", *LOCAL))
+    assert "xff.jpg" in line
+    assert "changed" in line
+    assert_whole(output)
