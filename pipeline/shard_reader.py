@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.dataset.parts import Part
+from pipeline.dataset.parts import DamagedListing, Part
 from pipeline.isolation import isolated
-from pipeline.sources import Source
+from pipeline.sources import LISTING, Source
 from pipeline.sources.shards import sample_key
 from stages.attempts import Attempts
 from stages.columns import RAW
@@ -22,9 +22,16 @@ class ShardReader:
     """The parts that the run's shards are in."""
 
     def listing(self, shard: int) -> pa.Table:
-        """What a shard is to hold, as `pipeline.sources.base.LISTING`."""
+        """What a shard is to hold, as `pipeline.sources.base.LISTING`.
+
+        Raises:
+            DamagedListing: it cannot be read.
+        """
         part = next(part for part in self.parts if shard in part.numbers)
-        return part.rows(shard)
+        rows = part.rows(shard)
+        if rows.column_names != LISTING.names:
+            raise DamagedListing(part.listing, ValueError("it has other columns"))
+        return rows
 
     def __call__(self, shard: int, attempts: Attempts) -> pa.Table:
         """All rows of a shard, in source order, with the columns of `stages.columns.RAW`.
