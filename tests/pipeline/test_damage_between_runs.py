@@ -200,12 +200,13 @@ def test_a_table_that_is_damaged_inside_is_named_by_whoever_reads_it(tmp_path, f
     """Its size is right, so no build takes notice of it."""
     spoil_keys(flawed / "data/train/00001.parquet")
     (tmp_path / "broken").unlink()
+    inspect = ("inspect", flawed, "--key", "00001-00000", "--png", tmp_path / "sample.png")
     if builds:
         (flawed / "data/train/00000_stats.json").unlink()
         assert "00001.parquet cannot be read" in one_line(subjectforge(*command))
         (flawed / "data/train/00001_stats.json").unlink()
         assert subjectforge(*command).returncode == 0
-    for again in (("retry", flawed, *LOCAL), ("report", flawed), ("inspect", flawed, "--key", "00001-00000")):
+    for again in (("retry", flawed, *LOCAL), ("report", flawed), inspect):
         run = subjectforge(*again)
         assert run.returncode == 0 or "train/00001" in one_line(run)
         assert "Traceback" not in run.stderr
