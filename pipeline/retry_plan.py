@@ -130,8 +130,9 @@ def _chosen(retry: Retry, parts: Sequence[Part]) -> Iterator[pa.Table]:
             rows = rows.filter(pc.equal(rows[column], value))  # pyright: ignore[reportAttributeAccessIssue]
         if rows.num_rows:
             part = next(part for part in parts if shard.number in part.numbers)
+            listing, keys = part.rows(shard.number), rows["key"].to_pylist()
             try:
-                yield _again(part.rows(shard.number), rows["key"].to_pylist())
+                yield _again(listing, keys)
             except (ValueError, IndexError) as error:
                 raise damaged(shard, "its keys are not those of its rows") from error
 

@@ -47,7 +47,8 @@ def finish_dataset(root: Place, split: str = "train") -> Totals:
     Also removes temporary files that dead writers left.
 
     Raises:
-        UserError: if a shard's stats are unreadable, or if the shards have different columns.
+        UserError: if a shard's stats or table, or a listing, is not what was written, or if the shards have
+            different columns.
     """
     for folder in draft_folders(root, split):
         remove_leftovers(folder)

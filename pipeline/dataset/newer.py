@@ -34,8 +34,6 @@ def replaced_rows(root: Place) -> Replaced:
                 keys = file.read(columns=["replaces"])["replaces"].to_pylist()
             for key in filter(None, keys):
                 found[place_of(key)[0]].add(key)
-    except UserError:
-        raise
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{root}: what was retried cannot be read ({error}); see `verify`") from error
     return found

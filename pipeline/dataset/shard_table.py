@@ -24,7 +24,8 @@ def shard_table(shard: ShardFiles) -> Iterator[pq.ParquetFile]:
     """
     try:
         with open_parquet(shard.parquet) as file:
-            if (schema := file.schema_arrow) and any(field not in schema for field in SAMPLE):
+            schema = file.schema_arrow
+            if any(field not in schema for field in SAMPLE):
                 raise pa.ArrowInvalid("it has other columns than rows have")
             yield file
     except (OSError, pa.ArrowException) as error:

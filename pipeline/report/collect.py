@@ -8,11 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset.shard_table import shard_table
-from pipeline.errors import UserError
 from pipeline.report.histogram import Histogram
 from stages.columns import OK
 from stages.shard.files import ShardFiles
-from stages.shard.place import Place
 
 LIGHT = ("key", "status", "stage", "reason", "width", "height", "caption", "entities")
 _BATCH_ROWS = 4096
@@ -26,11 +24,10 @@ def light_batches(shard: ShardFiles, replaced: Collection[str] = ()) -> Iterator
         replaced: keys of rows to leave out, because a later shard has newer ones.
 
     Raises:
-        UserError: the table cannot be read, or lacks one of the columns.
+        UserError: the table cannot be read.
     """
     first_row = 0
     with shard_table(shard) as file:
-        _check_columns(shard.parquet, file.schema_arrow)
         leaves = (file.schema.column(index).path for index in range(len(file.schema)))
         wanted = [leaf for leaf in leaves if leaf.split(".")[0] in LIGHT and ".rle." not in leaf]
         for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
@@ -45,14 +42,6 @@ def _runs(keys: list[str], without: Collection[str]) -> Iterator[tuple[int, int]
     for before, after in zip([-1, *ends], [*ends, len(keys)], strict=True):
         if after - before > 1:
             yield before + 1, after - before - 1
-
-
-def _check_columns(table: Place, schema: pa.Schema) -> None:
-    missing = sorted(set(LIGHT) - set(schema.names))
-    if missing:
-        raise UserError(
-            f"{table}: no column {', '.join(missing)}; give a dataset that `subjectforge build` wrote"
-        )
 
 
 def label_of(lemma: str | None, text: str | None) -> str:

@@ -72,7 +72,7 @@ def test_a_negative_prompt_keeps_away_from_what_it_says():
         images = [*sampler.generate(sampler.load(), ["a cat"] * 16, seeds, negative)]
         shown = [reading.subjects[0].identity.body for reading in judge.read(images) if reading.subjects]
         blue[negative] = shown.count("blue") / len(shown)
-    assert blue["a blue cat"] <= blue[None]
+    assert blue["a blue cat"] < blue[None]
 
 
 def test_another_size_is_the_users_to_choose():

@@ -26,10 +26,10 @@ def flip(path, place):
     path.write_bytes(content)
 
 
-def spoil_keys(table):
+def spoil_keys(table, name="key"):
     """Zeros where the rows' keys are."""
     column = pq.ParquetFile(table).metadata.row_group(0).column(0)
-    assert column.path_in_schema == "key"
+    assert column.path_in_schema == name
     start, size = column.dictionary_page_offset or column.data_page_offset, column.total_compressed_size
     content = table.read_bytes()
     table.write_bytes(content[:start] + bytes(size) + content[start + size :])
@@ -228,6 +228,14 @@ def test_no_index_is_made_of_a_table_that_is_not_what_was_written(flawed, comman
     assert subjectforge(*command, "--extend").returncode == 0
     assert {name: found for name, found in digests(flawed).items() if name in before} == before
     assert_whole(flawed)
+
+
+def test_a_retry_names_the_listing_that_is_damaged_and_no_sound_shard(flawed):
+    (flawed / "_meta/digests.json").unlink()
+    spoil_keys(flawed / LISTING, "source_key")
+    line = one_line(subjectforge("retry", flawed, *LOCAL))
+    assert f"{LISTING} is damaged" in line
+    assert "_stats.json" not in line
 
 
 def test_a_listing_is_read_through_before_it_is_sealed(flawed, command, source):
