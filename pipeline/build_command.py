@@ -91,7 +91,10 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
                 steps.finish(request.root, split_of(retry.config))
             shown = " and ".join(f"{column}={value}" for column, value in retry.where.items())
             failed = what_failed(request.root, split_of(retry.config))
-            print(f"nothing to do: no row of {request.root} has {shown}; what came to nothing: {failed}")
+            print(
+                f"nothing to do: no row of {request.root} that can be made anew has {shown}; "
+                f"what came to nothing: {failed}"
+            )
             if retry.where["status"] == ERROR:
                 print("rows that were rejected are meant by --where status=rejected")
             return 0

@@ -19,6 +19,7 @@ from pipeline.job import Job, job_of, split_of
 from pipeline.manifest import changes, differences, identity_of, known_identity
 from pipeline.sources import Source
 from pipeline.survey import opened
+from pipeline.takeover import naming_who_writes
 from stages.extra_columns import extra_columns
 from stages.shard.place import Place
 from stages.write import Write
@@ -82,7 +83,9 @@ def checked(request: RetryRequest) -> Retry:
     if changed := changes(known, identity):
         _refuse_changes(request, differences(known, identity), changed)
         _refuse_other_columns(request.root, config)
-    inputs = {part.about.get("input") for part in known_parts(request.root) if part.kind != RETRY}
+    with naming_who_writes(request.root):
+        parts = known_parts(request.root)
+    inputs = {part.about.get("input") for part in parts if part.kind != RETRY}
     if request.source is None and (len(inputs) > 1 or None in inputs):
         raise UserError(
             f"{request.root} was made from several inputs; give --input, and a --where that fits it"

@@ -19,7 +19,9 @@ from pipeline.manifest import changes
 from pipeline.remaining import shown
 from pipeline.retry import COLUMNS, Retry
 from pipeline.sources import LISTING
+from pipeline.sources.base import BROKEN
 from pipeline.sources.digest import source_digest
+from pipeline.wording import counted
 from stages.columns import ERROR, OK
 from stages.shard.files import ShardFiles, place_of
 from stages.write import refused
@@ -51,7 +53,7 @@ def begin_retry(retry: Retry, interrupted: bool, tell: Callable[[str], object] =
                 return _gone_on_with(retry, part, job)
         if _lacks_its_end(retry, parts[-1], interrupted):
             return retry.job(parts[-1])
-        return _planned(retry, parts)
+        return _planned(retry, parts, tell)
     except OSError as error:
         raise UserError(refused("the listing of what to retry", retry.root, error)) from error
 
@@ -67,8 +69,16 @@ def _forget(retry: Retry, part: Part) -> None:
     part.listing.unlink()
 
 
-def _planned(retry: Retry, parts: Sequence[Part]) -> Job | None:
-    listing = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
+def _planned(retry: Retry, parts: Sequence[Part], tell: Callable[[str], object]) -> Job | None:
+    meant = pa.concat_tables([LISTING.empty_table(), *_chosen(retry, parts)])
+    # They stand for what nobody could list, so there is nothing to work on.
+    breaks = pc.ends_with(meant["source_key"], BROKEN)  # pyright: ignore[reportAttributeAccessIssue]
+    listing = meant.filter(pc.invert(breaks))  # pyright: ignore[reportAttributeAccessIssue]
+    if told := meant.num_rows - listing.num_rows:
+        tell(
+            f"{counted(told, 'row')} of where files break off left out: mend the files, "
+            "and the build with --extend adds what lay behind"
+        )
     if not listing.num_rows:
         return None
     digest = source_digest(retry.origin)

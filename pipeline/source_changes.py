@@ -19,16 +19,17 @@ def source_changes(parts: Sequence[Part], origin: Source, digest: str, limit: in
         digest: its, see `pipeline.sources.digest`.
         limit: how many of its items are asked for; None for all.
     """
-    about, told, less = parts[-1].about, [], False
+    about, told, less, mended = parts[-1].about, [], False, ""
     if about.get("source") != digest:
         files, less = _file_changes(parts, origin)
+        mended = "`subjectforge retry` makes rows of mended files anew, " if not less else ""
         told.append(f"source ({files})")
     if about.get("limit") != limit:
         told.append(f"--limit ({limit or 'none'}, was {about.get('limit') or 'none'})")
         less |= limit is not None and limit < (about.get("limit") or about.get("available", 0))
     # A dataset never gets less by --extend: whoever gave it would only be refused again.
     way = "restore what was there" if less else "--extend adds new items as new shards"
-    return f"{', '.join(told)}; {way}, --overwrite begins anew"
+    return f"{', '.join(told)}; {way}, {mended}--overwrite begins anew"
 
 
 def _file_changes(parts: Sequence[Part], origin: Source) -> tuple[str, bool]:

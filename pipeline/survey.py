@@ -29,6 +29,7 @@ from pipeline.manifest import check_claim, claim, identity_of, write_config
 from pipeline.source_changes import source_changes
 from pipeline.sources import Source, open_source, other_files
 from pipeline.sources.digest import source_digest
+from pipeline.takeover import naming_who_writes
 from stages.parse import parse_json
 from stages.shard.place import Place
 from stages.shard.uri import plain_name
@@ -184,7 +185,8 @@ def _gone_on_with(outlook: Outlook, check: bool) -> Outlook:
     try:
         if check:
             check_sealed_listings(request.root)
-        parts = tuple(part for part in known_parts(request.root) if part.kind != RETRY)
+        with naming_who_writes(request.root):
+            parts = tuple(part for part in known_parts(request.root) if part.kind != RETRY)
     except UserError:
         if request.way == Way.overwrite or not _can_list_again(outlook):
             raise

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import UserError
-from pipeline.holder import holder_of
+from pipeline.holder import holder_of, this_process
 from stages.shard.commit import replace
 from stages.shard.fence import lease_content, lease_fields, lease_path
 from stages.shard.place import Place
@@ -158,6 +158,22 @@ def at_work(root: Place) -> str | None:
         return None
     holder = holder_of(lease_fields(content or b"") or {})
     return None if content is None or (holder and holder.is_running() is False) else _who(content)
+
+
+@contextmanager
+def naming_who_writes(root: Place) -> Iterator[None]:
+    """For reading before the lease is had: what is wrong there may be another run's work in hand.
+
+    Raises:
+        UserError: the one that was raised inside, with whoever writes there named.
+    """
+    try:
+        yield
+    except UserError as error:
+        who = at_work(root)
+        if who is None or holder_of(lease_fields(lease_content(root) or b"") or {}) == this_process():
+            raise
+        raise UserError(f"{error}; or wait: {root} is being written by {who}") from error
 
 
 def _in_use(root: Place, content: bytes) -> UserError:

@@ -27,6 +27,10 @@ def test_what_lay_behind_a_break_is_added_once_the_file_is_mended(tmp_path, conf
     build(source, output, *LOCAL, config=config)
     before = index_of(output)
     assert before.status["a.tar/!broken"] == "error"
+    run = subjectforge("retry", output, *LOCAL)
+    assert run.returncode == 0, run.stderr
+    assert "1 row of where files break off left out" in run.stdout
+    assert "nothing to do" in run.stdout
     (source / "a.tar").write_bytes(whole)
     command = ("build", config, "--input", source, "--output", output, *LOCAL)
     assert "--extend" in one_line(subjectforge(*command))
@@ -36,6 +40,20 @@ def test_what_lay_behind_a_break_is_added_once_the_file_is_mended(tmp_path, conf
     assert len(rows_of(output)) == 11
     assert_whole(output)
     assert "nothing to do" in subjectforge(*command).stdout
+
+
+def test_a_mended_picture_is_what_a_retry_is_for(tmp_path, config):
+    source, output = pictures(tmp_path / "in", [20, 21, 22]), tmp_path / "out"
+    whole = (source / "0001.jpg").read_bytes()
+    (source / "0001.jpg").write_bytes(whole[:100])
+    build(source, output, *LOCAL, config=config)
+    (source / "0001.jpg").write_bytes(whole)
+    line = one_line(subjectforge("build", config, "--input", source, "--output", output, *LOCAL))
+    assert "`subjectforge retry` makes rows of mended files anew" in line
+    run = subjectforge("retry", output, "--where", "status=rejected", *LOCAL)
+    assert run.returncode == 0, run.stderr
+    assert index_of(output).status["0001.jpg"] == "ok"
+    assert_whole(output)
 
 
 def test_a_pipe_is_an_error_row_however_often_it_is_tried(tmp_path, config):

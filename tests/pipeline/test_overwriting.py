@@ -2,12 +2,15 @@
 """Beginning anew where a dataset is: only there, and with nothing of the old one left."""
 
 import json
+import os
+from socket import gethostname
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline.again import LOCAL, assert_whole, everything
+from tests.pipeline.leases import write_lease
 from tests.pipeline.runs import build, digests, one_line, subjectforge
 
 
@@ -102,3 +105,13 @@ def test_overwriting_takes_datasets_only(tmp_path, source, config):
 def test_both_ways_on_exclude_one_another(tmp_path, source, config):
     arguments = ("build", config, "--input", source, "--output", tmp_path / "x", "--overwrite", "--extend")
     assert "exclude one another" in one_line(subjectforge(*arguments))
+
+
+def test_what_another_run_has_just_removed_is_told_with_its_name(dataset):
+    (dataset / "_meta" / "digests.json").unlink()
+    (dataset / "_meta" / "source" / "00000.parquet").unlink()
+    assert "is being written" not in one_line(subjectforge("retry", dataset, *LOCAL))
+    write_lease(dataset)
+    line = one_line(subjectforge("retry", dataset, *LOCAL))
+    assert "00000.parquet is missing" in line
+    assert f"is being written by another run (host {gethostname()}, process {os.getpid()}" in line
