@@ -9,6 +9,13 @@ import pytest
 from pyarrow import fs
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays in one process, for its fixtures' sake, unless it says where it belongs."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """HOST:PORT of an S3 server on this machine, in a process of its own."""
