@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/subjectforge verify $(DEMO)/dataset
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

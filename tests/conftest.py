@@ -3,17 +3,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from pyarrow import fs
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays in one process, for its fixtures' sake, unless it says where it belongs."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.one_ray import OneRay
+
+    return OneRay(config, log)
 
 
 @pytest.fixture(scope="session")

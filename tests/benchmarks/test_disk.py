@@ -5,9 +5,6 @@ import pytest
 
 from benchmarks.faults.disk import FULL, READ_ONLY, Result, close, fill, light
 from benchmarks.faults.small_disk import can_mount
-from tests.groups import STARTS_RAY
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 @pytest.fixture(scope="module", autouse=True)

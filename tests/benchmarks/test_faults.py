@@ -4,9 +4,6 @@
 import pytest
 
 from benchmarks.faults import drivers, kills, nodes
-from tests.groups import STARTS_RAY
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 @pytest.mark.timeout(1500)

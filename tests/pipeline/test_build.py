@@ -15,10 +15,7 @@ import pytest
 
 from pipeline.dataset.parts import read_parts
 from pipeline.score_miniature import score_dataset
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import MINIATURE, ROOT, build, digests, one_line, subjectforge
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 def rows_of(dataset):

@@ -9,10 +9,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import MINIATURE, ROOT, build, digests, one_line, subjectforge
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 LOCAL = ("--executor", "local")
 WRONG_WEIGHTS = ("--set", "stages.segment.segmenter.model=miniature:detector")

@@ -13,11 +13,8 @@ from stages.shard.commit import replace
 from stages.shard.files import ShardFiles
 from stages.shard.place import place
 from stages.write import Write
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import MINIATURE, build, digests, one_line, subjectforge
 from tests.shards import shard_table
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 def store_digests(root):

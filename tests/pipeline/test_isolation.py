@@ -4,11 +4,8 @@
 import pytest
 
 from pipeline.events import read_events
-from tests.groups import STARTS_RAY
 from tests.pipeline.light import events_of, light_config, pictures, rows_of
 from tests.pipeline.runs import build, digests, subjectforge
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 WIDTHS = [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31]
 OWN = {"resources": {"workers": 1, "cpus": 0.5}}

@@ -13,11 +13,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import ROOT
 from tests.pipeline.test_ray_job import RAY, free_port, wait_for
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 EXPECTED = {
     ("rows_total", "ok"): 21.0,

@@ -8,10 +8,7 @@ from PIL import Image
 
 from pipeline.dataset.timings import BackOff, backoffs
 from stages.columns import BACKOFF
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import one_line, subjectforge
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 @pytest.mark.parametrize("executor", ["local", "ray"])

@@ -12,10 +12,7 @@ import skimage.data
 import sklearn.datasets
 
 from tests.bad_images import OTHER_FILES, write_corpus
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import build, subjectforge
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 def rows_of(dataset):

@@ -13,10 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.groups import STARTS_RAY
 from tests.pipeline.runs import ROOT, digests
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 

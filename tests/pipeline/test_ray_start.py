@@ -7,13 +7,9 @@ import time
 from contextlib import suppress
 
 import psutil
-import pytest
 
-from tests.groups import STARTS_RAY
 from tests.pipeline.light import light_config, pictures
 from tests.pipeline.runs import ROOT, build, one_line
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 
 def raylet_of(run):

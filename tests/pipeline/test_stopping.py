@@ -11,11 +11,8 @@ import pytest
 
 from pipeline.events import read_events
 from pipeline.stopping import Stopped, Stopper
-from tests.groups import STARTS_RAY
 from tests.pipeline.light import events_of, light_config, pictures
 from tests.pipeline.runs import ROOT, build, digests, one_line, subjectforge
-
-pytestmark = pytest.mark.xdist_group(STARTS_RAY)
 
 EXECUTORS = ("local", "ray")
 
