@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The probabilities of chosen cross-attention layers, caught as they are computed, with their gradient.
+
+Shapes: B samples, N heads, Q places, L tokens, D width of a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+
+class _Capture:
+    """An attention processor that computes plainly, since fused kernels do not tell probabilities."""
+
+    def __init__(self) -> None:
+        self.map_BNQL: Tensor | None = None
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        **_: Any,
+    ) -> Tensor:
+        context_BLD = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
+        key, value = (
+            attn.head_to_batch_dim(attn.to_k(context_BLD)),
+            attn.head_to_batch_dim(attn.to_v(context_BLD)),
+        )
+        probabilities = attn.get_attention_scores(query, key, attention_mask)
+        # Gradient checkpointing computes the layer again during the backward pass.
+        if self.map_BNQL is None:
+            self.map_BNQL = probabilities.unflatten(0, (-1, attn.heads))
+        return attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(probabilities @ value)))
+
+
+def layers_at(unet: Any, cells: Sequence[int]) -> list[str]:
+    """Names of the cross-attention processors on grids of 1/n of the latents' side, in order of computation.
+
+    The official choice, blocks 1 and 2 on either side and the middle, is (2, 4, 8) of Stable Diffusion.
+
+    Args:
+        unet: a `UNet2DConditionModel`.
+        cells: the n.
+    """
+    downs, ups = len(unet.down_blocks), len(unet.up_blocks)
+    scales = {f"down_blocks.{place}.": 2**place for place in range(downs)}
+    scales["mid_block."] = 2 ** (downs - 1)
+    scales |= {f"up_blocks.{place}.": 2 ** (ups - 1 - place) for place in range(ups)}
+    names = [name for name in unet.attn_processors if ".attn2." in name and "fuser" not in name]
+    order = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
+    chosen = [
+        name
+        for name in names
+        if next(scale for begin, scale in scales.items() if name.startswith(begin)) in cells
+    ]
+    return sorted(chosen, key=lambda name: order[name.split(".")[0]])
+
+
+@contextmanager
+def captured(unet: Any, names: Sequence[str]) -> Iterator[list[_Capture]]:
+    """Catch the maps of these layers in one forward pass; the UNet is left as it was.
+
+    The backward pass belongs inside: with gradient checkpointing it computes the layers once more.
+    """
+    before = unet.attn_processors
+    captures = {name: _Capture() for name in names}
+    unet.set_attn_processor({**before, **captures})
+    try:
+        yield list(captures.values())
+    finally:
+        unet.set_attn_processor(before)
+
+
+def maps_of(captures: Sequence[_Capture]) -> list[Tensor]:
+    """What was caught, (B, N, Q, L) each."""
+    return [capture.map_BNQL for capture in captures if capture.map_BNQL is not None]
