@@ -42,9 +42,7 @@ def test_epochs_and_seeds_differ_and_blocks_are_mixed():
     first_block = epoch(0)[:200]
     assert len({place.shard for place in first_block}) == 4
     # Neighbours are of the same shard as often as chance has it, not more.
-    same = np.mean(
-        [one.shard == other.shard for one, other in zip(first_block, first_block[1:], strict=False)]
-    )
+    same = np.mean([one.shard == other.shard for one, other in pairwise(first_block)])
     assert same == pytest.approx(0.25, abs=0.12)
 
 
