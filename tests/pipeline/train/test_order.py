@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections import Counter
 from copy import deepcopy
+from itertools import pairwise
 
 import numpy as np
 import pytest
