@@ -12,9 +12,9 @@ from pipeline.dataset.layout import is_finished
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.job import Job, split_of
-from pipeline.lease import Lease
+from pipeline.lease import Lease, Left
 from pipeline.operators import check_capacity, operators
-from pipeline.remaining import unfinished_builds, unfinished_retries, what_failed
+from pipeline.remaining import rejected_rows, unfinished_builds, unfinished_retries, what_failed
 from pipeline.retry import RetryRequest, checked
 from pipeline.retry_plan import begin_retry
 from pipeline.stopping import Stopped, Stopper
@@ -79,10 +79,9 @@ def retry_rows(request: RetryRequest, options: RunOptions) -> int:
 def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
     retry = checked(request)
     _check_room(retry.config, options)
-    # Whoever comes to the end gives the lease back.
-    interrupted = lease_path(request.root).is_file()
+    left = Left.by_whoever_was(request.root)
     with Lease.take(request.root) as lease:
-        job = begin_retry(retry, interrupted)
+        job = begin_retry(retry, left)
         for line in unfinished_builds(request.root):
             print(line)
         if job is None:
@@ -95,9 +94,10 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
                 f"nothing to do: no row of {request.root} that can be made anew has {shown}; "
                 f"what came to nothing: {failed}"
             )
-            if retry.where["status"] == ERROR:
+            if retry.where["status"] == ERROR and rejected_rows(request.root, split_of(retry.config)):
                 print("rows that were rejected are meant by --where status=rejected")
             return 0
+        lease.at_retry(job.parts[0].first)
         _announce(job)
         if not job.todo:
             steps.finish(request.root, job.split)

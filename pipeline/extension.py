@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a source has got since it was listed before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,11 +27,14 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
         UserError: items that were planned are gone from the source, or are no longer the same.
     """
     known = _newest_rows(parts)
-    known = known.filter(pc.invert(_mended(known, listing)))  # pyright: ignore[reportAttributeAccessIssue]
+    gone = _mended(known, listing)
+    whole_now = known.filter(gone)["path"].unique()
+    known = known.filter(pc.invert(gone))  # pyright: ignore[reportAttributeAccessIssue]
     places = pc.index_in(known["source_key"], value_set=listing["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     _refuse(known.filter(places.is_null()), "no longer")
     before = listing.take(places).combine_chunks()
-    _refuse(known.filter(_differing(known, before)), "changed")
+    changed = pc.and_not(_differing(known, before), _across_a_break(known, before, whole_now))  # pyright: ignore[reportAttributeAccessIssue]
+    _refuse(known.filter(changed), "changed", "`subjectforge retry` first where files were mended, or ")
     wanted = listing.slice(0, limit)
     old = pc.is_in(wanted["source_key"], value_set=known["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     return wanted.filter(pc.invert(old))  # pyright: ignore[reportAttributeAccessIssue]
@@ -80,10 +83,37 @@ def _differing(one: pa.Table, other: pa.Table) -> pa.Array:
     return pa.array([mine != theirs for mine, theirs in rows])
 
 
-def _refuse(lost: pa.Table, what: str) -> None:
+def _across_a_break(known: pa.Table, now: pa.Table, whole_now: pa.Array) -> pa.Array:
+    """Which rows have got more members, in a file that is whole now: the break lay inside of them."""
+    candidates = pc.is_in(known["path"], value_set=whole_now).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
+    grown = [False] * known.num_rows
+    for place in (place for place, candidate in enumerate(candidates) if candidate):
+        earlier, later = known["members"][place].as_py() or [], now["members"][place].as_py() or []
+        grown[place] = len(earlier) < len(later) and all(member in later for member in earlier)
+    return pa.array(grown, pa.bool_())
+
+
+def mended(parts: Sequence[Part], listing: Callable[[], pa.Table]) -> bool:
+    """Whether a file that was broken when it was listed has more items now, which its size need not show.
+
+    Args:
+        parts: what was planned before.
+        listing: gives the source's, as it is now; asked only if any file was broken.
+    """
+    known = pa.concat_tables([rows for part in parts for rows in part.all_rows(["source_key", "path"])])
+    told = known.filter(pc.ends_with(known["source_key"], BROKEN))  # pyright: ignore[reportAttributeAccessIssue]
+    if not told.num_rows:
+        return False
+    now = listing()
+    whole_now = told.filter(_mended(told, now))["path"]
+    behind = now.filter(pc.is_in(now["path"], value_set=whole_now))["source_key"]  # pyright: ignore[reportAttributeAccessIssue]
+    return not pc.all(pc.is_in(behind, value_set=known["source_key"])).as_py()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _refuse(lost: pa.Table, what: str, way: str = "") -> None:
     if lost.num_rows:
         first = lost["source_key"][0].as_py()
         raise UserError(
             f"the source has {counted(lost.num_rows, 'item')} of the dataset {what}, the first is {first!r}; "
-            "--extend only adds: restore what was there, or begin anew with --overwrite"
+            f"--extend only adds: {way}restore what was there, or begin anew with --overwrite"
         )

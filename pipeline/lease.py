@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -29,6 +29,23 @@ EVERY = 10.0
 
 def _tell(line: str) -> None:
     print(f"subjectforge: {line}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the last run in a folder has left behind."""
+
+    died: bool
+    """Whether it did not come to its end."""
+    retry: int | None
+    """The first shard of the retry that it was at."""
+
+    @classmethod
+    def by_whoever_was(cls, root: Place) -> Self:
+        """As the lease says that is there."""
+        content = lease_content(root)
+        shard = (lease_fields(content or b"") or {}).get("retry")
+        return cls(content is not None, shard if type(shard) is int else None)
 
 
 class Lease:
@@ -82,6 +99,8 @@ class Lease:
         """
         lease = cls(root, every)
         try:
+            # Until this run says otherwise, what it takes over is what it is at.
+            lease._fields["retry"] = Left.by_whoever_was(root).retry
             take_folder(root, lease._content(), 3 * every if patience is None else patience, settle, tell)
         except OSError as error:
             why = error.strerror or str(error)
@@ -97,6 +116,12 @@ class Lease:
         """Tell everyone who works for this run to begin nothing new; said again with every beat."""
         with self._turn:
             self._fields["state"] = STOPPING
+            self._beat()
+
+    def at_retry(self, shard: int) -> None:
+        """Say that the run is at the retry whose first shard this is: if it dies, the next one can tell."""
+        with self._turn:
+            self._fields["retry"] = shard
             self._beat()
 
     def release(self) -> None:

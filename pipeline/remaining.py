@@ -7,7 +7,7 @@ from shlex import quote
 from pipeline.dataset.layout import checked_shards, committed_shards, split_folders
 from pipeline.dataset.newer import replaced_rows, without_replaced
 from pipeline.dataset.parts import RETRY, Part, known_parts
-from pipeline.dataset.totals import totals
+from pipeline.dataset.totals import Totals, totals
 from pipeline.wording import counted
 from stages.shard.place import Place
 
@@ -37,10 +37,19 @@ def _unfinished(root: Place) -> Iterator[tuple[Part, int]]:
 
 def what_failed(root: Place, split: str) -> str:
     """How many rows came to nothing, by stage and reason, for somebody whose condition fits none of them."""
-    shards = committed_shards(root, split)
-    reasons = without_replaced(totals(shards), shards, replaced_rows(root)).reasons
+    reasons = _totals(root, split).reasons
     told = [f"{stage}: {reason} {n}" for stage, each in reasons.items() for reason, n in each.items()]
     return ", ".join(sorted(told)) or "none failed or was rejected"
+
+
+def rejected_rows(root: Place, split: str) -> int:
+    """How many rows are rejected and have no newer ones."""
+    return _totals(root, split).rejected
+
+
+def _totals(root: Place, split: str) -> Totals:
+    shards = committed_shards(root, split)
+    return without_replaced(totals(shards), shards, replaced_rows(root))
 
 
 def shown(part: Part) -> str:

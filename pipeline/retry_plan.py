@@ -15,6 +15,7 @@ from pipeline.dataset.shard_table import damaged, shard_table
 from pipeline.errors import UserError
 from pipeline.extension import renewed
 from pipeline.job import Job, split_of
+from pipeline.lease import Left
 from pipeline.manifest import changes
 from pipeline.remaining import shown
 from pipeline.retry import COLUMNS, Retry
@@ -27,14 +28,14 @@ from stages.shard.files import ShardFiles, place_of
 from stages.write import refused
 
 
-def begin_retry(retry: Retry, interrupted: bool, tell: Callable[[str], object] = print) -> Job | None:
+def begin_retry(retry: Retry, left: Left, tell: Callable[[str], object] = print) -> Job | None:
     """Plan a retry, or find one that was not finished; None if no row is meant.
 
     A retry that was planned, and of which no shard is there, is planned anew.
 
     Args:
         retry: what is asked for.
-        interrupted: whether the last run in the folder did not come to its end.
+        left: what the last run in the folder has left behind.
         tell: gets a line for people about a retry that is planned anew.
 
     Raises:
@@ -47,11 +48,10 @@ def begin_retry(retry: Retry, interrupted: bool, tell: Callable[[str], object] =
             if part == parts[-1] and job.todo == [*part.numbers] and not job.damaged:
                 tell(f"an earlier retry ({shown(part)}), of which no shard is there, gives way to this one")
                 _forget(retry, part)
-                parts.remove(part)
-                break
+                return _planned(retry, parts[:-1], tell)
             if job.todo:
                 return _gone_on_with(retry, part, job)
-        if _lacks_its_end(retry, parts[-1], interrupted):
+        if _lacks_its_end(retry, parts[-1], left):
             return retry.job(parts[-1])
         return _planned(retry, parts, tell)
     except OSError as error:
@@ -76,13 +76,13 @@ def _planned(retry: Retry, parts: Sequence[Part], tell: Callable[[str], object])
     listing = meant.filter(pc.invert(breaks))  # pyright: ignore[reportAttributeAccessIssue]
     if told := meant.num_rows - listing.num_rows:
         tell(
-            f"{counted(told, 'row')} of where files break off left out: mend the files, "
-            "and the build with --extend adds what lay behind"
+            f"{counted(told, 'row')} of where files break off left out: once the files are mended, "
+            "the build with --extend adds what lies behind"
         )
     if not listing.num_rows:
         return None
     digest = source_digest(retry.origin)
-    if _is_another(digest, parts):
+    if _is_another(digest, parts) or {*listing["path"].to_pylist()} & _broken_once(parts):
         listing = renewed(listing, retry.origin.listing())
     unseal(retry.root)
     part = write_part(retry.root, next_shard(parts), listing, retry.config.shard_size, retry.about(digest))
@@ -96,9 +96,19 @@ def _is_another(digest: str, parts: Sequence[Part]) -> bool:
     return any(part.about.get("source") != digest for part in (*builds, *retries))
 
 
-def _lacks_its_end(retry: Retry, part: Part, interrupted: bool) -> bool:
-    """Whether the last part is this retry, whose rows are there, and whose run did not come to its end."""
-    unfinished = interrupted or not digests_path(retry.root).is_file()
+def _broken_once(parts: Sequence[Part]) -> set[str]:
+    """Files that broke off when they were listed: rows may have been listed without what lay behind."""
+    listed = (rows for part in parts for rows in part.all_rows(["source_key", "path"]))
+    ends = (rows.filter(pc.ends_with(rows["source_key"], BROKEN)) for rows in listed)  # pyright: ignore[reportAttributeAccessIssue]
+    return {path for rows in ends for path in rows["path"].to_pylist()}
+
+
+def _lacks_its_end(retry: Retry, part: Part, left: Left) -> bool:
+    """Whether the last part is this retry, whose rows are there, and whose run did not come to its end.
+
+    A run that died before it had planned anything was at none, whatever it had begun to take away.
+    """
+    unfinished = left.retry == part.first if left.died else not digests_path(retry.root).is_file()
     return part.kind == RETRY and part.about.get("where") == retry.where and unfinished
 
 

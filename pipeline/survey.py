@@ -23,7 +23,7 @@ from pipeline.dataset.parts import (
 from pipeline.dataset.sealed import check_sealed, check_sealed_listings, unseal
 from pipeline.dataset.special import refuse_special
 from pipeline.errors import UserError
-from pipeline.extension import new_items
+from pipeline.extension import mended, new_items
 from pipeline.job import Job, job_of
 from pipeline.manifest import check_claim, claim, identity_of, write_config
 from pipeline.source_changes import source_changes
@@ -70,6 +70,8 @@ class Outlook:
     """What is planned already; empty if the folder is not this build's yet."""
     relist: bool = False
     """Whether the folder is this build's, and only its listing is lost."""
+    mended: bool = False
+    """Whether files that were broken when they were listed are whole now."""
 
     @property
     def planned(self) -> bool:
@@ -82,7 +84,7 @@ class Outlook:
         if not self.parts:
             return False
         about = self.parts[-1].about
-        return (about.get("source"), about.get("limit")) != (self.digest, self.wanted)
+        return self.mended or (about.get("source"), about.get("limit")) != (self.digest, self.wanted)
 
     @property
     def wanted(self) -> int | None:
@@ -194,6 +196,9 @@ def _gone_on_with(outlook: Outlook, check: bool) -> Outlook:
     if request.way == Way.overwrite and check:
         _read_through(parts)
     outlook = replace(outlook, parts=parts)
+    if request.way == Way.extend and not outlook.grown:
+        # Downloads that were cut off inside have their full size from the beginning.
+        outlook = replace(outlook, mended=mended(parts, outlook.origin.listing))
     if outlook.grown and request.way != Way.extend:
         changed = source_changes(parts, outlook.origin, outlook.digest, outlook.wanted)
         raise UserError(f"{request.root} holds the dataset of another run; changed since: {changed}")

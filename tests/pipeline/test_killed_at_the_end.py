@@ -30,6 +30,10 @@ main()
 """
 
 
+DEAD = {**asdict(this_process()), "pid": 2**22 - 1, "token": "dead", "beat": 1, "started": "then"}
+"""The lease of a run that is no more."""
+
+
 def dies_before_its_end(*arguments):
     """A command that gets a SIGKILL once all its shards are there."""
     run = subprocess.run([sys.executable, "-c", DIES, *map(str, arguments)], cwd=ROOT, capture_output=True)
@@ -194,14 +198,43 @@ def test_a_retry_whose_run_was_killed_after_all_was_written_is_not_begun_again(t
     lease = dataset / "_meta" / "lease.json"
     retry(dataset)
     before = digests(dataset)
-    holder = {**asdict(this_process()), "pid": 2**22 - 1, "token": "dead", "beat": 1, "started": "then"}
-    lease.write_text(json.dumps(holder))
+    lease.write_text(json.dumps({**DEAD, "retry": 3}))
     assert "nothing left to make" in retry(dataset).stdout
     assert digests(dataset) == before
     assert not lease.exists()
     retry(dataset)
     assert len(digests(dataset)) > len(before)
     assert_whole(dataset)
+
+
+@pytest.mark.parametrize("unsealed", [False, True])
+def test_a_retry_that_was_killed_before_it_had_planned_anything_is_not_the_one_before(
+    two, tmp_path, unsealed
+):
+    _, dataset = two
+    retry(dataset)
+    (tmp_path / "broken").unlink()
+    (dataset / "_meta" / "lease.json").write_text(json.dumps(DEAD))
+    if unsealed:
+        (dataset / "_meta" / "digests.json").unlink()
+    retry(dataset)
+    assert index_of(dataset).status["0002.jpg"] == "ok"
+    assert_whole(dataset)
+
+
+def test_a_second_retry_that_was_killed_before_its_first_shard(two, tmp_path):
+    calm, killed = two
+    retry(calm)
+    retry(killed)
+    (tmp_path / "broken").unlink()
+    retry(calm)
+    dies_before_its_end("retry", killed, *LOCAL)
+    (last,) = (killed / "data" / "train").glob("00004_stats.json")
+    last.unlink()
+    assert "gives way to this one" in retry(killed).stdout
+    assert digests(killed) == digests(calm)
+    assert whole_index(killed) == whole_index(calm)
+    assert_whole(killed)
 
 
 @pytest.mark.parametrize("missing", ["report.html", "README.md"])

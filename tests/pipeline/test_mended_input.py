@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Input that was broken, or is odd, when a dataset was made, and what becomes of it later."""
 
+import io
 import os
 import tarfile
 
@@ -40,6 +41,51 @@ def test_what_lay_behind_a_break_is_added_once_the_file_is_mended(tmp_path, conf
     assert len(rows_of(output)) == 11
     assert_whole(output)
     assert "nothing to do" in subjectforge(*command).stdout
+
+
+def tar_of(folder, names):
+    """Samples of a picture and a text each, in this order, and where each member begins."""
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(folder / "a.tar", "w") as tar:
+        for file in sorted(pictures(folder.parent / "in", range(20, 20 + names)).iterdir()):
+            tar.add(file, file.name)
+            text = tarfile.TarInfo(f"{file.stem}.txt")
+            text.size = 3
+            tar.addfile(text, io.BytesIO(b"cat"))
+    with tarfile.open(folder / "a.tar") as tar:
+        return {member.name: member.offset for member in tar}
+
+
+def test_a_break_inside_of_a_sample(tmp_path, config):
+    source, output = tmp_path / "tars", tmp_path / "out"
+    begins = tar_of(source, 6)
+    whole = (source / "a.tar").read_bytes()
+    (source / "a.tar").write_bytes(whole[: begins["0002.txt"]])
+    build(source, output, *LOCAL, config=config)
+    (source / "a.tar").write_bytes(whole)
+    for _ in range(2):
+        build(source, output, "--extend", *LOCAL, config=config)
+        after = index_of(output)
+        assert {f"a.tar/{n:04d}" for n in range(6)} | {"a.tar/!broken"} == set(after.index)
+        assert after.alt_text["a.tar/0003"] == "cat"
+        assert_whole(output)
+
+
+def test_a_break_that_left_the_size_as_it_was(tmp_path, config):
+    source, output = tmp_path / "tars", tmp_path / "out"
+    begins = tar_of(source, 6)
+    whole = (source / "a.tar").read_bytes()
+    damaged = bytearray(whole)
+    damaged[begins["0003.jpg"] + 150] ^= 0x7F
+    (source / "a.tar").write_bytes(damaged)
+    build(source, output, *LOCAL, config=config)
+    extend = ("--extend", *LOCAL)
+    assert "nothing to do" in build(source, output, *extend, config=config).stdout
+    (source / "a.tar").write_bytes(whole)
+    build(source, output, *extend, config=config)
+    assert {f"a.tar/{n:04d}" for n in range(6)} <= set(index_of(output).index)
+    assert "nothing to do" in build(source, output, *extend, config=config).stdout
+    assert_whole(output)
 
 
 def test_a_mended_picture_is_what_a_retry_is_for(tmp_path, config):
