@@ -16,31 +16,20 @@ from torch import Tensor
 
 from models.miniature.judge import Reading
 from models.miniature.world import Prompt
+from models.subject_diffusion.capture import PlainAttention
 
 _CELLS = 16
 
 
-class _Recorder:
-    """An attention processor that computes plainly and adds up the probabilities."""
+class _Recorder(PlainAttention):
+    """Adds up the probabilities of all steps."""
 
     def __init__(self) -> None:
         self.total_BQL: Tensor | None = None
 
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        **_: Any,
-    ) -> Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
-        key, value = attn.head_to_batch_dim(attn.to_k(context)), attn.head_to_batch_dim(attn.to_v(context))
-        probabilities = attn.get_attention_scores(query, key, attention_mask)
-        mean_BQL = probabilities.unflatten(0, (-1, attn.heads)).mean(1)
+    def see(self, map_BNQL: Tensor) -> None:
+        mean_BQL = map_BNQL.mean(1)
         self.total_BQL = mean_BQL if self.total_BQL is None else self.total_BQL + mean_BQL
-        return attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(probabilities @ value)))
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from typing import Any
 from torch import Tensor
 
 
-class _Capture:
+class PlainAttention:
     """An attention processor that computes plainly, since fused kernels do not tell probabilities."""
 
-    def __init__(self) -> None:
-        self.map_BNQL: Tensor | None = None
+    def see(self, map_BNQL: Tensor) -> None:
+        """Get the probabilities of a forward pass."""
+        raise NotImplementedError
 
     def __call__(
         self,
@@ -27,17 +28,24 @@ class _Capture:
         attention_mask: Tensor | None = None,
         **_: Any,
     ) -> Tensor:
+        """See diffusers' `AttnProcessor`."""
         context_BLD = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query = attn.head_to_batch_dim(attn.to_q(hidden_states))
-        key, value = (
-            attn.head_to_batch_dim(attn.to_k(context_BLD)),
-            attn.head_to_batch_dim(attn.to_v(context_BLD)),
-        )
+        key = attn.head_to_batch_dim(attn.to_k(context_BLD))
+        value = attn.head_to_batch_dim(attn.to_v(context_BLD))
         probabilities = attn.get_attention_scores(query, key, attention_mask)
+        self.see(probabilities.unflatten(0, (-1, attn.heads)))
+        return attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(probabilities @ value)))
+
+
+class _Capture(PlainAttention):
+    def __init__(self) -> None:
+        self.map_BNQL: Tensor | None = None
+
+    def see(self, map_BNQL: Tensor) -> None:
         # Gradient checkpointing computes the layer again during the backward pass.
         if self.map_BNQL is None:
-            self.map_BNQL = probabilities.unflatten(0, (-1, attn.heads))
-        return attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(probabilities @ value)))
+            self.map_BNQL = map_BNQL
 
 
 def layers_at(unet: Any, cells: Sequence[int]) -> list[str]:

@@ -46,11 +46,14 @@ def replaced(encoder: CLIPTextModel, words_BKD: Tensor, place_BK: Tensor, there_
         place_BK: int64, whose.
         there_BK: bool; where False nothing is replaced.
     """
-    rows, subjects = there_BK.nonzero(as_tuple=True)
 
     def hook(_: nn.Module, __: object, embeddings_BLD: Tensor) -> Tensor:
-        values = words_BKD[rows, subjects].to(embeddings_BLD.dtype)
-        return embeddings_BLD.index_put((rows, place_BK[rows, subjects]), values)
+        # Without indices that depend on values: a GPU's queue would have to be waited for.
+        order_L = torch.arange(embeddings_BLD.shape[1], device=place_BK.device)
+        here_BKL = (place_BK[..., None] == order_L) & there_BK[..., None]
+        told_BKD = torch.where(there_BK[..., None], words_BKD, 0).to(embeddings_BLD.dtype)
+        inserted_BLD = here_BKL.to(told_BKD.dtype).transpose(1, 2) @ told_BKD
+        return torch.where(here_BKL.any(1)[..., None], inserted_BLD, embeddings_BLD)
 
     handle = encoder.get_input_embeddings().register_forward_hook(hook)
     try:
@@ -63,7 +66,7 @@ def encoded(
     encoder: CLIPTextModel, ids_BL: Tensor, words_BKD: Tensor | None, place_BK: Tensor, there_BK: Tensor
 ) -> Tensor:
     """States (B, L, D) after the final norm, of prompts whose placeholders are these words; None for none."""
-    if words_BKD is None or not bool(torch.any(there_BK)):
+    if words_BKD is None:
         return encoder(ids_BL).last_hidden_state
     with replaced(encoder, words_BKD, place_BK, there_BK):
         return encoder(ids_BL).last_hidden_state

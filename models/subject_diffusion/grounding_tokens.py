@@ -37,8 +37,6 @@ class GroundingTokens(nn.Module):
         boxes_BK4: Tensor,
         there_BK: Tensor,
         boxed_BK: Tensor,
-        *,
-        zeros: bool = False,
     ) -> Tensor:
         """Tokens (B, K * P, D), one subject after another.
 
@@ -47,11 +45,9 @@ class GroundingTokens(nn.Module):
             boxes_BK4: xyxy in [0, 1] of the picture's sides.
             there_BK: bool, whether there is such a subject; of one that is not nothing is read.
             boxed_BK: bool, whether its box is told.
-            zeros: absent subjects have patches of zeros in place of the learnt ones.
         """
-        null_patch = torch.zeros_like(self.null_patch) if zeros else self.null_patch
         # `where` and no product: what stands for an absent subject may be anything, even NaN.
-        patches_BKPV = torch.where(there_BK[..., None, None], patches_BKPV, null_patch)
+        patches_BKPV = torch.where(there_BK[..., None, None], patches_BKPV, self.null_patch)
         told_BK1 = (there_BK & boxed_BK)[..., None]
         boxes_BK4 = torch.where(told_BK1, boxes_BK4, 0.0)
         box_BKF = get_fourier_embeds_from_boundingbox(BANDS, boxes_BK4)

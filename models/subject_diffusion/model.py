@@ -101,20 +101,11 @@ class SubjectDiffusion(nn.Module):
             drop: what each sample goes without; None for nothing.
         """
         there_BK = references.there_BK & prompts.there_BK
-        states_BLD = self._states(prompts, references, there_BK, drop)
-        tokens_BSD = map_B1HW = None
-        if self.grounding is not None:
-            seen_BK = there_BK if drop is None else there_BK & ~drop.subjects[:, None]
-            tokens_BSD = self.grounding(
-                references.patches_BKPV, references.box_BK4, seen_BK, self._boxed(seen_BK)
-            )
-        if self.options.location_control:
-            map_B1HW = location_map(references.box_BK4, there_BK, height, width)
-            if drop is not None:
-                map_B1HW = torch.where(
-                    drop.location[:, None, None, None], without_location(map_B1HW), map_B1HW
-                )
-        return Conditions(states_BLD, tokens_BSD, map_B1HW)
+        return Conditions(
+            self._states(prompts, references, there_BK, drop),
+            self._tokens(references, there_BK, drop),
+            self._map(references, there_BK, (height, width), drop),
+        )
 
     def forward(self, noisy_BCHW: Tensor, time_B: Tensor, told: Conditions) -> Tensor:
         """The UNet's prediction, (B, C, H, W)."""
@@ -125,11 +116,34 @@ class SubjectDiffusion(nn.Module):
     def _states(
         self, prompts: Encoded, references: References, there_BK: Tensor, drop: Dropped | None
     ) -> Tensor:
-        words_BKD = None if self.projector is None else self.projector(references.cls_BKE)
+        words_BKD = None
+        if self.projector is not None:
+            # Before the projector: what stands for an absent subject may be NaN, and so would its gradient.
+            words_BKD = self.projector(torch.where(there_BK[..., None], references.cls_BKE, 0.0))
         states_BLD = encoded(self.text_encoder, prompts.ids_BL, words_BKD, prompts.place_BK, there_BK)
-        if drop is None or not bool(drop.text.any()):
+        if drop is None:
             return states_BLD
         return torch.where(drop.text[:, None, None], self.null_states(prompts.ids_BL.device), states_BLD)
+
+    def _tokens(self, references: References, there_BK: Tensor, drop: Dropped | None) -> Tensor | None:
+        if self.grounding is None:
+            return None
+        seen_BK = there_BK if drop is None else there_BK & ~drop.subjects[:, None]
+        patches_BKPV, box_BK4 = references.patches_BKPV, references.box_BK4
+        tokens_BSD = self.grounding(patches_BKPV, box_BK4, seen_BK, self._boxed(seen_BK))
+        if drop is None or not self.options.zero_tokens:
+            return tokens_BSD
+        return torch.where(drop.subjects[:, None, None], 0.0, tokens_BSD)
+
+    def _map(
+        self, references: References, there_BK: Tensor, size: tuple[int, int], drop: Dropped | None
+    ) -> Tensor | None:
+        if not self.options.location_control:
+            return None
+        map_B1HW = location_map(references.box_BK4, there_BK, *size)
+        if drop is None:
+            return map_B1HW
+        return torch.where(drop.location[:, None, None, None], without_location(map_B1HW), map_B1HW)
 
     def null_states(self, device: torch.device) -> Tensor:
         """Of the empty prompt, (1, L, D), by the same encoder."""

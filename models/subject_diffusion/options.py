@@ -85,8 +85,8 @@ class Options:
     train_text_encoder: bool = True
     reference_background: Background = Background.white
     drop: Drop = field(default_factory=Drop)
-    zero_patches: bool = False
-    """Whether an absent subject has zeros for patches, as in the code's sampling, and not what was learnt."""
+    zero_tokens: bool = False
+    """Whether dropped subjects are tokens of zeros, as in the code's sampling, and not what was learnt."""
 
     def __post_init__(self) -> None:
         """Check what a type cannot say.
@@ -111,5 +111,5 @@ class Options:
             self,
             reference_background=Background.random_image,
             drop=replace(self.drop, subjects=False),
-            zero_patches=True,
+            zero_tokens=True,
         )

@@ -119,6 +119,5 @@ def _reference(
     white = frame.background == Background.white
     if frame.background == Background.mix:
         white = rng.random() < 0.5
-    if not white:
-        square = upon(square, other(), frame.reference_pixels, rng)
-    return augmented(square, frame.reference_pixels, rng)
+    shown = square.convert("RGB") if white else upon(square, other(), frame.reference_pixels, rng)
+    return augmented(shown, frame.reference_pixels, rng)

@@ -16,7 +16,7 @@ _DISTORTION = 0.5
 
 
 def cut_out(image: Image.Image, mask_HW: np.ndarray, box: Box) -> Image.Image:
-    """The subject on white, in a square as large as the longer side of its box; RGB.
+    """The subject in a square as large as the longer side of its box; RGBA, white where it is not opaque.
 
     Raises:
         ValueError: nothing of the mask lies in the box.
@@ -28,8 +28,9 @@ def cut_out(image: Image.Image, mask_HW: np.ndarray, box: Box) -> Image.Image:
         raise ValueError("nothing of the subject lies in its box")
     pixels_HWC = np.where(shown_HW[..., None], np.asarray(image)[y0:y1, x0:x1], np.uint8(255))
     side = max(x1 - x0, y1 - y0)
-    square = Image.new("RGB", (side, side), WHITE)
-    square.paste(Image.fromarray(pixels_HWC), ((side - (x1 - x0)) // 2, (side - (y1 - y0)) // 2))
+    square = Image.new("RGBA", (side, side), (*WHITE, 0))
+    shown = Image.fromarray(np.dstack([pixels_HWC, shown_HW.astype(np.uint8) * 255]))
+    square.paste(shown, ((side - (x1 - x0)) // 2, (side - (y1 - y0)) // 2))
     return square
 
 
@@ -37,7 +38,7 @@ def augmented(square: Image.Image, pixels: int, rng: np.random.Generator) -> Ima
     """Perhaps mirrored, turned by up to 10 degrees, perhaps seen at an angle, with white at the sides.
 
     Args:
-        square: of `cut_out`.
+        square: RGB.
         pixels: side of the result.
         rng: says how.
     """
@@ -61,21 +62,20 @@ def upon(square: Image.Image, background: Image.Image, pixels: int, rng: np.rand
     """The subject upon another picture, at half of its area, anywhere; for backgrounds that are not white.
 
     Args:
-        square: of `cut_out`; what is white in it is taken for background.
+        square: of `cut_out`.
         background: any picture.
         pixels: side of the result.
         rng: says where.
     """
     side = round(pixels * 0.5**0.5)
     small = square.resize((side, side), Image.Resampling.BICUBIC)
-    there = Image.fromarray((np.asarray(small) < 250).any(-1))
     short = min(background.size)
     left, top = (background.width - short) // 2, (background.height - short) // 2
     result = background.convert("RGB").resize(
         (pixels, pixels), Image.Resampling.BICUBIC, (left, top, left + short, top + short)
     )
     x, y = (int(rng.integers(0, pixels - side + 1)) for _ in range(2))
-    result.paste(small, (x, y), there)
+    result.paste(small, (x, y), small)
     return result
 
 

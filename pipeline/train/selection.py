@@ -59,8 +59,10 @@ def select(caption: str, candidates: Sequence[Candidate], rules: Rules) -> Selec
         rules: what makes a subject.
     """
     fit, reasons = [], []
+    counts_all = rules.values is not None or rules.fill_counts == Fill.dominant
+    labels_HW = label_map(candidates) if counts_all and candidates else None
     for candidate in sorted(candidates, key=lambda each: -each.score):
-        reason = next(_objections(caption, candidate, candidates, rules), None)
+        reason = next(_objections(caption, candidate, labels_HW, rules), None)
         if reason is None and any(
             _one_in_the_other(candidate.box, other.box) > rules.containment for other in fit
         ):
@@ -74,7 +76,7 @@ def select(caption: str, candidates: Sequence[Candidate], rules: Rules) -> Selec
 
 
 def _objections(
-    caption: str, candidate: Candidate, everyone: Sequence[Candidate], rules: Rules
+    caption: str, candidate: Candidate, labels_HW: np.ndarray | None, rules: Rules
 ) -> Iterator[str]:
     """Reasons not to use a candidate, in the order in which they are looked for."""
     height, width = candidate.mask_HW.shape
@@ -93,30 +95,32 @@ def _objections(
         yield "several_words"
     if not in_caption(candidate.label, caption, rules.words):
         yield "not_in_caption"
-    yield from _objections_to_mask(candidate, everyone, rules)
+    yield from _objections_to_mask(candidate, labels_HW, rules)
 
 
-def _objections_to_mask(candidate: Candidate, everyone: Sequence[Candidate], rules: Rules) -> Iterator[str]:
-    area = area_of(candidate.box)
+def _objections_to_mask(candidate: Candidate, labels_HW: np.ndarray | None, rules: Rules) -> Iterator[str]:
     if not candidate.mask_HW.any():
         yield "empty_mask"
-    counts = _values_in(candidate.box, everyone)
-    if rules.values is not None and not rules.values[0] <= len(counts) <= rules.values[1]:
-        yield "values"
     inside = cut(candidate.mask_HW, candidate.box)
-    filled = int(inside.sum()) if rules.fill_counts == Fill.subject else max(counts, default=0)
+    filled = int(inside.sum())
+    if labels_HW is not None:
+        counts = np.unique(cut(labels_HW, candidate.box), return_counts=True)[1]
+        if rules.values is not None and not rules.values[0] <= len(counts) <= rules.values[1]:
+            yield "values"
+        if rules.fill_counts == Fill.dominant:
+            filled = int(counts.max(initial=0))
     if filled < rules.fill * inside.size:
         yield "fill"
-    if candidate.mask_HW.sum() > area:
+    if candidate.mask_HW.sum() > area_of(candidate.box):
         yield "mask_exceeds_box"
 
 
-def _values_in(box: Box, everyone: Sequence[Candidate]) -> list[int]:
-    """Pixels in a box of each value of the label map that has any; higher scores lie on top."""
-    labels_HW = np.zeros(everyone[0].mask_HW.shape, np.int64)
-    for value, each in enumerate(sorted(everyone, key=lambda each: each.score), start=1):
+def label_map(candidates: Sequence[Candidate]) -> np.ndarray:
+    """Whose each pixel is, int64 (H, W): 0 is nobody's, and higher scores lie on top."""
+    labels_HW = np.zeros(candidates[0].mask_HW.shape, np.int64)
+    for value, each in enumerate(sorted(candidates, key=lambda each: each.score), start=1):
         labels_HW[each.mask_HW] = value
-    return [count for count in np.bincount(cut(labels_HW, box).ravel()).tolist() if count]
+    return labels_HW
 
 
 def cut(values_HW: np.ndarray, box: Box) -> np.ndarray:

@@ -100,7 +100,7 @@ class DatasetShards:
 def _sizes(root: Place, shards: Sequence[ShardFiles], replaced: Replaced) -> list[int]:
     sizes = []
     for shard, stats in zip(shards, all_stats(shards), strict=True):
-        version = stats.get("schema_version", SCHEMA_VERSION)
+        version = stats.get("schema_version")
         if version != SCHEMA_VERSION:
             raise UserError(f"{shard.stats} is of schema {version}, not {SCHEMA_VERSION}; build {root} anew")
         count = stats["successes"]

@@ -80,7 +80,11 @@ def test_a_subject_that_is_not_there_is_read_by_nobody():
     expected = predicted(model, references)
     for values in (references.cls_BKE, references.patches_BKPV, references.box_BK4):
         values[1, 1] = float("nan")
-    assert torch.equal(predicted(model, references), expected)
+    with torch.enable_grad():
+        found = predicted(model, references)
+        found.square().mean().backward()
+    assert torch.equal(found, expected)
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
 def opened(model):
@@ -121,6 +125,20 @@ def test_what_is_dropped_makes_no_difference_any_more(part):
         assert torch.equal(first.states_BLD[0], model.null_states(torch.device("cpu"))[0])
     if part == "location":
         assert not first.map_B1HW[0].any()
+
+
+@torch.no_grad()
+def test_dropped_subjects_are_learnt_or_zeros():
+    no, yes = torch.tensor([False, False]), torch.tensor([True, False])
+    tokens = {}
+    for options in (Options(), Options().legacy()):
+        model = model_of(options)
+        prompts = model.template.encode(*PROMPTS)
+        told = model.conditions(prompts, references_of(model), 16, 16, Dropped(no, no, yes))
+        tokens[options.zero_tokens] = told.tokens_BSD
+    assert tokens[False][0].any()
+    assert not tokens[True][0].any()
+    assert torch.equal(tokens[True][1], tokens[False][1])
 
 
 ABLATIONS = {
