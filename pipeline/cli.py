@@ -190,6 +190,19 @@ def generate(
 
 
 @app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file, for instance configs/train/miniature.yaml")],
+    output: Annotated[Path, typer.Option(help="The run's folder; given again, it goes on there")],
+    overrides: Set = None,
+) -> None:
+    """Train Subject-Diffusion on a dataset; `torchrun -m pipeline train ...` uses several processes."""
+    from pipeline.train.command import train_subjects
+    from pipeline.train.config import load_train_config
+
+    raise typer.Exit(train_subjects(load_train_config(config, overrides or ()), output))
+
+
+@app.command()
 def report(dataset: Dataset) -> None:
     """Write report.html again."""
     from pipeline.report import write_report

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from models.miniature.who import Who
 from pipeline.errors import UserError
 from pipeline.wording import counted
 
@@ -35,12 +36,13 @@ def scenes(
     count: Annotated[int, typer.Option(min=1, help="How many")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Which series of scenes")] = 0,
     size: Annotated[int, typer.Option(min=32, help="Pixels of a side")] = 256,
+    who: Annotated[Who, typer.Option(help="Subjects that training may see, never sees, or any")] = Who.anyone,
 ) -> None:
     """Render scenes with their captions, boxes, masks and identities."""
     from models.miniature.world import write_scenes
 
     try:
-        write_scenes(folder, count, seed, size)
+        write_scenes(folder, count, seed, size, who)
     except OSError as error:
         raise UserError(
             f"cannot write scenes to {folder}: {error.strerror or error}; give another folder"

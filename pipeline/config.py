@@ -51,7 +51,7 @@ def load_config(path: Place, overrides: Iterable[str] = ()) -> BuildConfig:
     """
     values = read_yaml(path)
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     known = {field.name: field for field in dataclasses.fields(BuildConfig)}
     for key in values:
         if key not in known:
@@ -95,7 +95,12 @@ def _backend_name(cls: type) -> str | None:
     return known.get(place, place)
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Put a `key.path=value` in its place.
+
+    Raises:
+        UserError: it is none, or leads through a value.
+    """
     key, separator, text = override.partition("=")
     if not separator:
         raise UserError(f"--set {override}: expected KEY=VALUE, for instance stages.detect.box_threshold=0.3")

@@ -4,6 +4,7 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -79,10 +80,16 @@ def _checked(hint: Any, value: Any, field: dataclasses.Field, path: str) -> Any:
         return build(nested, value, path)  # pyright: ignore[reportArgumentType]
     try:
         # YAML has types of its own: "3" is no number, and true is none either.
-        return TypeAdapter(hint).validate_python(_as_tuple(hint, value), strict=True)
+        return TypeAdapter(hint).validate_python(_as_tuple(hint, value), strict=_choice(hint) is None)
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("valid tuple", "list")
         raise UserError(f"{path}: {message}, got {value!r}") from error
+
+
+def _choice(hint: Any) -> type[Enum] | None:
+    """The enumeration that a field's value is one of, if it is."""
+    options = (option for option in (hint, *get_args(hint)) if isinstance(option, type))
+    return next((option for option in options if issubclass(option, Enum)), None)
 
 
 def _as_tuple(hint: Any, value: Any) -> Any:

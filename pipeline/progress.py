@@ -40,7 +40,11 @@ def watched(
 
 @contextmanager
 def shown(
-    shards: int, stream: TextIO = sys.stderr, every: float = EVERY, about: Callable[[], str] = str
+    shards: int,
+    stream: TextIO = sys.stderr,
+    every: float = EVERY,
+    about: Callable[[], str] = str,
+    unit: str = "shard",
 ) -> Iterator[Callable[[int, int], None]]:
     """Show how far a run is until the block ends.
 
@@ -49,11 +53,12 @@ def shown(
         stream: where to show it; what it is decides how.
         every: seconds from one line to the next, where it is not a terminal.
         about: what else there is to say once a shard is done.
+        unit: what a shard is called, if it is something else.
 
     Yields:
         A function to call with the shards that are done, and how many there are.
     """
-    state = _State(shards, about, min(every, _PATIENCE))
+    state = _State(shards, about, min(every, _PATIENCE), unit)
     with _bar(state, stream) if stream.isatty() else _lines(state, stream, every):
         yield state.tell
 
@@ -65,6 +70,7 @@ class _State:
     shards: int
     about: Callable[[], str]
     patience: float
+    unit: str
     done: int = 0
     since: float = field(default_factory=time.monotonic)
 
@@ -74,7 +80,7 @@ class _State:
     def parts(self) -> list[str]:
         quiet = time.monotonic() - self.since
         late = self.done < self.shards and quiet >= self.patience
-        wait = f"waiting {quiet:.0f} s for the {'next' if self.done else 'first'} shard" if late else ""
+        wait = f"waiting {quiet:.0f} s for the {'next' if self.done else 'first'} {self.unit}" if late else ""
         return [part for part in (self.about() if self.done else "", wait) if part]
 
 
@@ -89,7 +95,7 @@ def _rates(total: Counter[str], seconds: float) -> str:
 
 @contextmanager
 def _bar(state: _State, stream: TextIO) -> Iterator[None]:
-    counts = (TextColumn("shards"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    counts = (TextColumn(f"{state.unit}s"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
     # Only the text gives way on a narrow terminal, from its end.
     text = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True))
     with Progress(*counts, text, console=Console(file=stream), expand=True) as progress:
@@ -107,7 +113,9 @@ def _bar(state: _State, stream: TextIO) -> Iterator[None]:
 @contextmanager
 def _lines(state: _State, stream: TextIO, every: float) -> Iterator[None]:
     def line() -> None:
-        print(" · ".join([f"shard {state.done}/{state.shards}", *state.parts()]), file=stream, flush=True)
+        print(
+            " · ".join([f"{state.unit} {state.done}/{state.shards}", *state.parts()]), file=stream, flush=True
+        )
 
     with Ticker(every, line):
         yield

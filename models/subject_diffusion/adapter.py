@@ -41,7 +41,8 @@ def adapted(base: UNet2DConditionModel, options: Options) -> UNet2DConditionMode
         raise ValueError(f"the base's attention is {config['attention_type']!r} already")
     config["attention_type"] = "gated" if options.adapter else "default"
     unet: Any = UNet2DConditionModel.from_config(config)
-    unet.to(base.device, base.dtype)
+    # Not the UNet's own `to`, which warns of every change of precision.
+    nn.Module.to(unet, base.device, base.dtype)
     if options.adapter:
         unet.position_net = GivenTokens()
     missing, unexpected = unet.load_state_dict(base.state_dict(), strict=False)

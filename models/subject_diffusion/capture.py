@@ -40,12 +40,39 @@ class PlainAttention:
 
 class _Capture(PlainAttention):
     def __init__(self) -> None:
+        self.armed = False
         self.map_BNQL: Tensor | None = None
 
     def see(self, map_BNQL: Tensor) -> None:
-        # Gradient checkpointing computes the layer again during the backward pass.
-        if self.map_BNQL is None:
-            self.map_BNQL = map_BNQL
+        # Once: gradient checkpointing computes the layer again during the backward pass.
+        if self.armed:
+            self.map_BNQL, self.armed = map_BNQL, False
+
+
+class AttentionCapture:
+    """Catches the maps of chosen layers of a UNet, forward pass by forward pass, from now on."""
+
+    def __init__(self, unet: Any, names: Sequence[str]) -> None:
+        """
+        Args:
+            unet: a `UNet2DConditionModel`; these layers compute plainly from now on.
+            names: of its attention processors, in the order in which maps are wanted.
+        """
+        self._captures = {name: _Capture() for name in names}
+        if names:
+            unet.set_attn_processor({**unet.attn_processors, **self._captures})
+
+    def begin(self) -> None:
+        """Catch those of the next forward pass."""
+        for capture in self._captures.values():
+            capture.armed, capture.map_BNQL = True, None
+
+    def take(self) -> list[Tensor]:
+        """What was caught, (B, N, Q, L) each, with gradient; it is not kept."""
+        found = [capture.map_BNQL for capture in self._captures.values()]
+        for capture in self._captures.values():
+            capture.armed, capture.map_BNQL = False, None
+        return [map_BNQL for map_BNQL in found if map_BNQL is not None]
 
 
 def layers_at(unet: Any, cells: Sequence[int]) -> list[str]:
@@ -72,20 +99,15 @@ def layers_at(unet: Any, cells: Sequence[int]) -> list[str]:
 
 
 @contextmanager
-def captured(unet: Any, names: Sequence[str]) -> Iterator[list[_Capture]]:
-    """Catch the maps of these layers in one forward pass; the UNet is left as it was.
+def captured(unet: Any, names: Sequence[str]) -> Iterator[AttentionCapture]:
+    """Catch the maps of these layers in the next forward pass; afterwards the UNet is as it was.
 
     The backward pass belongs inside: with gradient checkpointing it computes the layers once more.
     """
     before = unet.attn_processors
-    captures = {name: _Capture() for name in names}
-    unet.set_attn_processor({**before, **captures})
+    capture = AttentionCapture(unet, names)
+    capture.begin()
     try:
-        yield list(captures.values())
+        yield capture
     finally:
         unet.set_attn_processor(before)
-
-
-def maps_of(captures: Sequence[_Capture]) -> list[Tensor]:
-    """What was caught, (B, N, Q, L) each."""
-    return [capture.map_BNQL for capture in captures if capture.map_BNQL is not None]

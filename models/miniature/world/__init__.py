@@ -12,7 +12,7 @@ from models.miniature.world.prompt import Mention, Prompt, prompt_about, sample_
 from models.miniature.world.render import Rendered, RenderedSubject, render_scene
 from models.miniature.world.scene import Placement, Scene, sample_scene
 from models.miniature.world.split import held_out_identity, held_out_prompt, held_out_prompts
-from models.miniature.world.truth import truth_record, write_scenes
+from models.miniature.world.truth import scenes_of, truth_record, write_scenes
 from models.miniature.world.vocabulary import BACKGROUNDS, BUILDS, COLOURS, NOUNS, PATTERNS, TRAITS
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "sample_identity",
     "sample_prompt",
     "sample_scene",
+    "scenes_of",
     "truth_record",
     "write_scenes",
 ]

@@ -2,7 +2,7 @@
 import torch
 
 from models.subject_diffusion.adapter import adapted, attending
-from models.subject_diffusion.capture import captured, layers_at, maps_of
+from models.subject_diffusion.capture import captured, layers_at
 from models.subject_diffusion.options import Options
 from tests.models.subject_diffusion.tiny import WIDTH, unet_of
 
@@ -24,9 +24,9 @@ def test_the_eleven_layers_of_stable_diffusion():
     inputs = (torch.randn(1, 5, 64, 64), torch.tensor([5]), torch.randn(1, 77, WIDTH))
     plain = unet(*inputs, **attending(tokens)).sample
     before = {name: id(processor) for name, processor in unet.attn_processors.items()}
-    with captured(unet, names) as captures:
+    with captured(unet, names) as capture:
         found = unet(*inputs, **attending(tokens)).sample
-    maps = maps_of(captures)
+    maps = capture.take()
     assert sorted(m.shape[2] for m in maps) == [64] + [256] * 5 + [1024] * 5
     assert all(torch.allclose(m.sum(-1), torch.ones(()), atol=1e-5) and m.shape[3] == 77 for m in maps)
     assert [m.shape[1] for m in maps] == [2, 2, 4, 4, 4, 4, 4, 4, 2, 2, 2]
@@ -45,9 +45,9 @@ def gradients(checkpointing):
         elif ".fuser." in name:
             torch.nn.init.normal_(parameter, std=0.1)
     latents, states, tokens = torch.randn(2, 5, 16, 16), torch.randn(2, 7, WIDTH), torch.randn(2, 8, WIDTH)
-    with captured(unet, layers_at(unet, (1, 2))) as captures:
+    with captured(unet, layers_at(unet, (1, 2))) as capture:
         unet(latents, torch.tensor([5, 9]), states, **attending(tokens))
-        maps = maps_of(captures)
+        maps = capture.take()
         assert len(maps) == 4
         sum(m[..., 1].square().mean() for m in maps).backward()
     return {name: p.grad for name, p in unet.named_parameters() if p.grad is not None}

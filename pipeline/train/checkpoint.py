@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training's state on disk: whole or not there, readable without pickle, and by any number of processes.
+
+`checkpoints/step-00000020` holds `model`, `optimiser` and `average` as safetensors and `state.json`; of the
+data it holds one integer, the number of steps that are done.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.distributed.checkpoint import state_dict as distributed
+
+from pipeline.errors import UserError
+from pipeline.train.optimising import Optimising
+from pipeline.train.world import World
+
+_WHOLE = distributed.StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+_SEPARATOR = "|"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What has a state."""
+
+    model: nn.Module
+    """As it is wrapped for several processes."""
+    optimising: Optimising
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Of a run, the oldest first."""
+    return sorted((run / "checkpoints").glob("step-*[0-9]"))
+
+
+def save(run: Path, step: int, training: Training, about: Mapping[str, Any], keep: int, world: World) -> None:
+    """Write the state after `step` steps; every process takes part, the first one writes.
+
+    Args:
+        run: the run's folder.
+        step: how many are done.
+        training: what has a state.
+        about: what else is to be told, as JSON values.
+        keep: how many checkpoints stay.
+        world: the processes.
+    """
+    parts = _parts(training)
+    if world.first:
+        folder = run / "checkpoints" / f"step-{step:08d}"
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, tensors in parts.items():
+            save_file(tensors, partial / f"{name}.safetensors")
+        (partial / "state.json").write_text(json.dumps({"step": step, **about}, indent=1) + "\n")
+        for file in partial.iterdir():
+            _flush(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        _flush(folder.parent)
+        for old in checkpoints(run)[:-keep]:
+            shutil.rmtree(old)
+    world.wait()
+
+
+def restore(run: Path, training: Training) -> int:
+    """Bring back the newest state; returns how many steps are done, 0 if there is no checkpoint.
+
+    Raises:
+        UserError: the checkpoint is damaged, or of another model.
+    """
+    found = checkpoints(run)
+    if not found:
+        return 0
+    folder = found[-1]
+    try:
+        state = json.loads((folder / "state.json").read_text())
+        parts = {file.stem: load_file(file) for file in folder.glob("*.safetensors")}
+        _put(training, parts)
+        return int(state["step"])
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"cannot go on from {folder}: {first}; if it is damaged, remove it: the run goes on from the one "
+            "before"
+        ) from error
+
+
+def whole_model(training: Training) -> dict[str, Tensor]:
+    """The trained weights by name, on the CPU; every process takes part."""
+    return distributed.get_model_state_dict(training.model, options=_WHOLE)  # pyright: ignore
+
+
+def _flush(path: Path) -> None:
+    """See that a file's bytes, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _parts(training: Training) -> dict[str, dict[str, Tensor]]:
+    model = {name: value.contiguous().clone() for name, value in whole_model(training).items()}
+    found = distributed.get_optimizer_state_dict(training.model, training.optimising.adamw, options=_WHOLE)
+    moments: Any = found["state"]
+    parts = {
+        "model": model,
+        "optimiser": {
+            f"{name}{_SEPARATOR}{kind}": value.contiguous().clone()
+            for name, each in moments.items()
+            for kind, value in each.items()
+        },
+    }
+    average = training.optimising.average
+    if average is not None:
+        with training.optimising.averaged():
+            parts["average"] = {n: v.contiguous().clone() for n, v in whole_model(training).items()}
+        parts["average_steps"] = {"steps": torch.tensor(average.optimization_step)}
+    return parts
+
+
+def _put(training: Training, parts: Mapping[str, dict[str, Tensor]]) -> None:
+    optimising, average = training.optimising, training.optimising.average
+    if average is not None:
+        _put_model(training, parts["average"])
+        average.shadow_params = [parameter.detach().clone() for parameter in optimising.parameters]
+        average.optimization_step = int(parts["average_steps"]["steps"])
+    _put_model(training, parts["model"])
+    moments: dict[str, dict[str, Tensor]] = {}
+    for name, value in parts["optimiser"].items():
+        parameter, kind = name.split(_SEPARATOR)
+        moments.setdefault(parameter, {})[kind] = value
+    shell: Any = distributed.get_optimizer_state_dict(training.model, optimising.adamw, options=_WHOLE)
+    distributed.set_optimizer_state_dict(
+        training.model, optimising.adamw, {**shell, "state": moments}, options=_WHOLE
+    )
+
+
+def _put_model(training: Training, tensors: Mapping[str, Tensor]) -> None:
+    expected = {*whole_model(training)}
+    if different := sorted(expected ^ tensors.keys()):
+        raise ValueError(f"it is of another model, for instance in {different[0]}")
+    # Frozen parts are not in it, and stay as they are.
+    options = distributed.StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
+    distributed.set_model_state_dict(training.model, dict(tensors), options=options)

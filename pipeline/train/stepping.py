@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step: pieces of the batch forward and backward, then the optimiser."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline.train.batch import Batch
+from pipeline.train.feed import Feed
+from pipeline.train.parallel import accumulating
+from pipeline.train.peak import peak_flops
+from pipeline.train.setup import Prepared
+from pipeline.train.step import as_record, gates, told
+from pipeline.train.world import World
+
+
+class Stepping:
+    """Does a training's steps and tells what there is to record of each."""
+
+    def __init__(self, prepared: Prepared, world: World, feed: Feed, pieces: int, mixed: bool) -> None:
+        """
+        Args:
+            prepared: what is trained.
+            world: the processes.
+            feed: gives the pieces.
+            pieces: of a step, in this process.
+            mixed: whether to compute in bfloat16.
+        """
+        self._prepared, self._world, self._feed, self._pieces = prepared, world, feed, pieces
+        self._mixed = mixed
+        self.flops: float | None = None
+        """Of a step of this process, known after the first where the device's peak is."""
+        self.skipped: Counter[str] = Counter()
+        """Samples of this process that were replaced so far, by reason."""
+
+    def __call__(self, number: int) -> dict[str, Any]:
+        """Do a step, from 0.
+
+        Raises:
+            UserError: see `Optimising.step` and `Samples`.
+        """
+        training = self._prepared.training
+        training.model.train()
+        counting = self.flops is None and peak_flops(self._world.device) is not None
+        with FlopCounterMode(display=False) if counting else nullcontext() as counter:
+            pieces = [self._piece(piece == self._pieces - 1) for piece in range(self._pieces)]
+        if counter is not None:
+            self.flops = float(counter.get_total_flops())
+        norm, lr = training.optimising.step(number)
+        values = as_record(pieces, self._world.mean)
+        opened = gates(self._prepared.model.unet)
+        return {**values, "gradient_norm": norm, "lr": lr, "gate": opened, "replaced": self.skipped.total()}
+
+    def _piece(self, last: bool) -> Tensor:
+        batch: Batch = next(self._feed)
+        self.skipped.update(batch.skipped)
+        module, device = self._prepared.training.model, self._world.device
+        noisy = self._prepared.asking(batch)
+        with accumulating(module, last):
+            with torch.autocast(device.type, torch.bfloat16, enabled=self._mixed):
+                losses = module(noisy)
+            (losses.total / self._pieces).backward()
+        return told(losses, batch)

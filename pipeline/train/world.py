@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes of a training: `torchrun` and Ray Train start them and say who is who in the environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from pipeline.errors import UserError
+
+_PATIENCE = timedelta(minutes=30)
+"""For the others to come to the same place."""
+
+
+@dataclass
+class World:
+    """This process among the others."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+    told: Any = None
+    """Processes on the CPU, for what is to be agreed without the GPU's queue."""
+    asked: bool = field(default=False, init=False)
+    """Whether somebody has asked this process for an end."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and tells of progress."""
+        return self.rank == 0
+
+    def stopping(self) -> bool:
+        """Whether any process was asked for an end; all are told the same at the same step."""
+        if self.size == 1:
+            return self.asked
+        flag = torch.tensor(int(self.asked))
+        dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.told)
+        return bool(flag)
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """Of float64 numbers of every process, on the CPU."""
+        if self.size == 1:
+            return values
+        dist.all_reduce(values, group=self.told)
+        return values / self.size
+
+    def wait(self) -> None:
+        """For all processes."""
+        if self.size > 1:
+            dist.barrier(group=self.told)
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """The world that the environment tells of; alone if it tells of none. SIGTERM asks for an end.
+
+    Raises:
+        UserError: there are more processes on this machine than GPUs.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    device = _device(int(os.environ.get("LOCAL_RANK", 0)))
+    ours = size > 1 and not dist.is_initialized()
+    if ours:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    world = World(device, rank, size, dist.new_group(backend="gloo", timeout=_PATIENCE) if size > 1 else None)
+    try:
+        with _listening(world):
+            yield world
+    finally:
+        if ours:
+            dist.destroy_process_group()
+
+
+def _device(local_rank: int) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise UserError(
+            f"process {local_rank} of this machine finds {torch.cuda.device_count()} GPUs; start one for each"
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+@contextmanager
+def _listening(world: World) -> Iterator[None]:
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        world.asked = True
+
+    try:
+        before = signal.signal(signal.SIGTERM, ask)
+    except ValueError:  # Ray Train's loops run in a thread, where no signal arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
