@@ -49,7 +49,7 @@ class Conditions:
 
 
 class SubjectDiffusion(nn.Module):
-    """UNet, text encoder, projector and token builder; the subject encoder is frozen and beside them."""
+    """UNet, text encoder, projector and token builder."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class SubjectDiffusion(nn.Module):
             unet: the base's `UNet2DConditionModel`; it is copied.
             text_encoder: the base's; it becomes this model's.
             tokenizer: the base's; it gets the placeholder if it has no such word.
-            subject_encoder: of the references.
+            subject_encoder: of the references; its shapes are needed, it is not kept.
             options: what is built and trained.
         """
         super().__init__()
@@ -77,7 +77,7 @@ class SubjectDiffusion(nn.Module):
         self.projector = ClsProjector(subject_encoder.image_width, width) if options.cls_fusion else None
         shape = subject_encoder.patches, subject_encoder.patch_width
         self.grounding = GroundingTokens(*shape, width) if options.adapter else None
-        self.subject_encoder = subject_encoder
+        self.reference_pixels = subject_encoder.pixels
         self._choose_what_trains()
 
     def _choose_what_trains(self) -> None:

@@ -95,8 +95,9 @@ def restore(run: Path, training: Training) -> int:
 
 
 def whole_model(training: Training) -> dict[str, Tensor]:
-    """The trained weights by name, on the CPU; every process takes part."""
-    return distributed.get_model_state_dict(training.model, options=_WHOLE)  # pyright: ignore
+    """The trained weights by name, on the CPU, in the first process; every process takes part."""
+    found = distributed.get_model_state_dict(training.model, options=_WHOLE)
+    return {name: _plain(value) for name, value in found.items() if isinstance(value, Tensor)}
 
 
 def _flush(path: Path) -> None:
@@ -108,47 +109,65 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+def _plain(value: Tensor) -> Tensor:
+    """A gate is one number, also where it had to be a row of one to be shared out."""
+    return value.reshape(()).clone() if value.shape == (1,) else value.contiguous().clone()
+
+
 def _parts(training: Training) -> dict[str, dict[str, Tensor]]:
-    model = {name: value.contiguous().clone() for name, value in whole_model(training).items()}
-    found = distributed.get_optimizer_state_dict(training.model, training.optimising.adamw, options=_WHOLE)
-    moments: Any = found["state"]
-    parts = {
-        "model": model,
-        "optimiser": {
-            f"{name}{_SEPARATOR}{kind}": value.contiguous().clone()
-            for name, each in moments.items()
-            for kind, value in each.items()
-        },
+    optimising, parts = training.optimising, {"model": whole_model(training)}
+    moments = _optimiser_state(training, _WHOLE).get("state", {})
+    parts["optimiser"] = {
+        f"{name}{_SEPARATOR}{kind}": _plain(value)
+        for name, each in moments.items()
+        for kind, value in each.items()
     }
-    average = training.optimising.average
-    if average is not None:
-        with training.optimising.averaged():
-            parts["average"] = {n: v.contiguous().clone() for n, v in whole_model(training).items()}
-        parts["average_steps"] = {"steps": torch.tensor(average.optimization_step)}
+    if optimising.average is not None:
+        with optimising.averaged():
+            parts["average"] = whole_model(training)
+        parts["average_steps"] = {"steps": torch.tensor(optimising.average.steps)}
     return parts
+
+
+def _optimiser_state(
+    training: Training, options: distributed.StateDictOptions | None = None
+) -> dict[str, Any]:
+    found: Any = distributed.get_optimizer_state_dict(
+        training.model, training.optimising.adamw, options=options
+    )
+    return found
 
 
 def _put(training: Training, parts: Mapping[str, dict[str, Tensor]]) -> None:
     optimising, average = training.optimising, training.optimising.average
     if average is not None:
         _put_model(training, parts["average"])
-        average.shadow_params = [parameter.detach().clone() for parameter in optimising.parameters]
-        average.optimization_step = int(parts["average_steps"]["steps"])
+        average.take(int(parts["average_steps"]["steps"]))
     _put_model(training, parts["model"])
+    shapes = _shapes(training)
     moments: dict[str, dict[str, Tensor]] = {}
     for name, value in parts["optimiser"].items():
         parameter, kind = name.split(_SEPARATOR)
-        moments.setdefault(parameter, {})[kind] = value
-    shell: Any = distributed.get_optimizer_state_dict(training.model, optimising.adamw, options=_WHOLE)
-    distributed.set_optimizer_state_dict(
-        training.model, optimising.adamw, {**shell, "state": moments}, options=_WHOLE
-    )
+        shape = value.shape if kind == "step" else shapes[parameter]
+        moments.setdefault(parameter, {})[kind] = value.reshape(shape)
+    whole = {**_optimiser_state(training), "state": moments}
+    distributed.set_optimizer_state_dict(training.model, optimising.adamw, whole, options=_WHOLE)
 
 
 def _put_model(training: Training, tensors: Mapping[str, Tensor]) -> None:
-    expected = {*whole_model(training)}
-    if different := sorted(expected ^ tensors.keys()):
+    shapes = _shapes(training)
+    if different := sorted(shapes.keys() ^ tensors.keys()):
         raise ValueError(f"it is of another model, for instance in {different[0]}")
     # Frozen parts are not in it, and stay as they are.
     options = distributed.StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
-    distributed.set_model_state_dict(training.model, dict(tensors), options=options)
+    shaped = {name: value.reshape(shapes[name]) for name, value in tensors.items()}
+    distributed.set_model_state_dict(training.model, shaped, options=options)
+
+
+def _shapes(training: Training) -> dict[str, torch.Size]:
+    """Of the trained parameters, by the name that they have without a wrapper."""
+    return {
+        name.removeprefix("module."): parameter.shape
+        for name, parameter in training.model.named_parameters()
+        if parameter.requires_grad
+    }

@@ -3,13 +3,13 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import nn
 
 from pipeline.errors import UserError
+from pipeline.train.average import Average
 from pipeline.train.config import Optimiser
 
 _PATIENCE = 10
@@ -48,7 +48,7 @@ class Optimising:
             fused=fused or None,
             foreach=None if fused else True,
         )
-        self.average = EMAModel(self.parameters, options.ema, foreach=True) if options.ema else None
+        self.average = Average(self.parameters, options.ema) if options.ema else None
 
     def step(self, number: int) -> tuple[float, float]:
         """Change the weights and forget the gradients; returns the gradient's norm and the learning rate.
@@ -66,7 +66,7 @@ class Optimising:
             self._bad = 0
             self.adamw.step()
             if self.average is not None:
-                self.average.step(self.parameters)
+                self.average.step()
         else:
             self._bad += 1
         self.adamw.zero_grad(set_to_none=True)
@@ -84,12 +84,5 @@ class Optimising:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """While this lasts the model has the averaged weights, if there are any."""
-        if self.average is None:
+        with self.average.instead() if self.average is not None else nullcontext():
             yield
-            return
-        self.average.store(self.parameters)
-        self.average.copy_to(self.parameters)
-        try:
-            yield
-        finally:
-            self.average.restore(self.parameters)

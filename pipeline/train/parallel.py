@@ -29,9 +29,18 @@ def wrapped(objective: Objective, way: str, world: World) -> nn.Module:
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     model = objective.model
+    _shareable(model.unet)
     for block in (*_blocks(model.unet), *_layers(model.text_encoder)):
         fully_shard(block, mesh=mesh)
     return fully_shard(objective, mesh=mesh)
+
+
+def _shareable(unet: nn.Module) -> None:
+    """Gates as rows of one: a number without a dimension cannot be shared out."""
+    for module in unet.modules():
+        for name in ("alpha_attn", "alpha_dense"):
+            if isinstance(gate := getattr(module, name, None), nn.Parameter):
+                setattr(module, name, nn.Parameter(gate.detach().reshape(1), gate.requires_grad))
 
 
 def _blocks(unet: nn.Module) -> Iterator[nn.Module]:

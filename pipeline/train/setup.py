@@ -144,7 +144,7 @@ def reading_of(config: TrainConfig, model: SubjectDiffusion, base: Base) -> Read
     cells, rest = divmod(config.pixels, base.vae_scale)
     if rest:
         raise UserError(f"pixels is {config.pixels}; the base needs a multiple of {base.vae_scale}")
-    frame = Frame(config.pixels, model.subject_encoder.pixels, config.model.reference_background)
+    frame = Frame(config.pixels, model.reference_pixels, config.model.reference_background)
     return Reading(
         rules=config.rules,
         frame=frame,

@@ -2,7 +2,7 @@
 import torch
 
 from models.subject_diffusion.fusion import ClsProjector, encoded, replaced
-from tests.models.subject_diffusion.tiny import WIDTH, model_of, references_of
+from tests.models.subject_diffusion.tiny import WIDTH, encoder_of, model_of, references_of
 
 PROMPTS = (["a cat and a dog in the snow", "a mug"], [["cat", "dog"], ["mug"]])
 
@@ -95,8 +95,7 @@ def test_size_of_the_projector_at_full_size():
 
 
 def test_what_the_subject_encoder_gives():
-    model = model_of()
-    encoder = model.subject_encoder
+    encoder = encoder_of()
     images = torch.randn(2, 2, 3, 28, 28, requires_grad=True)
     cls, patches = encoder(images)
     assert cls.shape == (2, 2, encoder.image_width)
@@ -105,4 +104,5 @@ def test_what_the_subject_encoder_gives():
     assert not patches.requires_grad
     states = encoder.tower.vision_model(images.flatten(0, 1), output_hidden_states=True).hidden_states[-1]
     assert torch.equal(patches.flatten(0, 1), states[:, 1:])
-    assert not model.train().subject_encoder.training
+    assert not encoder.train().training
+    assert not encoder.tower.training

@@ -54,14 +54,15 @@ def test_the_census_at_full_size():
         )
         # A placeholder that the small tokenizer has as one word; the table of words is Stable Diffusion's.
         options = Options(placeholder="robot")
-        model = SubjectDiffusion(unet, text, tokenizer_of(), SubjectEncoder(tower), options)
+        encoder = SubjectEncoder(tower)
+        model = SubjectDiffusion(unet, text, tokenizer_of(), encoder, options)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     assert sum(trained.values()) == 582_049_632
     listed = re.compile(
         r"unet\..*(attn2\.to_[kv]\.|\.fuser\.)|unet\.conv_in\.|text_encoder\.|projector\.|grounding\."
     )
     assert all(listed.match(name) for name in trained)
-    assert (model.subject_encoder.patches, model.subject_encoder.patch_width) == (256, 1280)
+    assert (encoder.patches, encoder.patch_width) == (256, 1280)
 
 
 @torch.no_grad()

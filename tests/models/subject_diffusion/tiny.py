@@ -78,9 +78,9 @@ def model_of(options=None, unet=None):
 def references_of(model, batch=2, subjects=(2, 1), seed=5):
     """Pictures of noise; `subjects` says how many of each sample are there."""
     generator = torch.Generator().manual_seed(seed)
-    slots, side = model.options.max_subjects, model.subject_encoder.pixels
+    slots, side, encoder = model.options.max_subjects, model.reference_pixels, encoder_of()
     images = torch.randn(batch, slots, 3, side, side, generator=generator)
-    cls, patches = model.subject_encoder(images)
+    cls, patches = encoder(images)
     corners = torch.rand(batch, slots, 2, generator=generator) / 2
     boxes = torch.cat([corners, corners + 0.4], dim=-1)
     there = torch.tensor([[place < count for place in range(slots)] for count in subjects])
