@@ -91,9 +91,9 @@ def assembled(base: Base, tower: Tower, options: Options) -> tuple[SubjectDiffus
 
     New parts are drawn from torch's global generator.
     """
-    from models.subject_diffusion.features import FrozenFeatures, Normalise
+    from models.subject_diffusion.features import FrozenFeatures
     from models.subject_diffusion.model import SubjectDiffusion
-    from models.subject_diffusion.subject_encoder import SubjectEncoder
+    from models.subject_diffusion.subject_encoder import Normalise, SubjectEncoder
 
     encoder = SubjectEncoder(tower.model)
     model = SubjectDiffusion(base.unet, base.text_encoder, base.tokenizer, encoder, options)

@@ -7,34 +7,12 @@ H, W latent cells, E width of an embedding, P patches, V their width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.subject_diffusion.subject_encoder import SubjectEncoder
-
-
-class Normalise(nn.Module):
-    """Pictures in bytes as a CLIP tower wants them."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """
-        Args:
-            mean: of each colour, in [0, 1].
-            std: of each colour.
-        """
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
-
-    def forward(self, image_HWC: Tensor) -> Tensor:
-        """float32 (..., 3, H, W) of uint8 (..., H, W, 3)."""
-        return (image_HWC.movedim(-1, -3).float() / 255 - self.mean) / self.std
+from models.subject_diffusion.subject_encoder import Normalise, SubjectEncoder
 
 
 class FrozenFeatures(nn.Module):

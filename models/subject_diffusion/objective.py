@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from models.subject_diffusion.capture import AttentionCapture, layers_at
 from models.subject_diffusion.condition_drop import Dropped
+from models.subject_diffusion.conditions import References
 from models.subject_diffusion.localisation_loss import localisation_loss
-from models.subject_diffusion.model import References, SubjectDiffusion
+from models.subject_diffusion.model import SubjectDiffusion
 from models.subject_diffusion.options import AttentionLoss
 from models.subject_diffusion.template import Encoded
 

@@ -4,8 +4,10 @@ answer differently; the defaults mend what is broken, `legacy()` is what the cod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 
 class Background(StrEnum):
@@ -113,3 +115,21 @@ class Options:
             drop=replace(self.drop, subjects=False),
             zero_tokens=True,
         )
+
+
+def options_of(values: Mapping[str, Any]) -> Options:
+    """Options of plain data, as `dataclasses.asdict` and JSON have them.
+
+    Raises:
+        ValueError: a value is none that there is.
+        TypeError: a name is none that there is.
+    """
+    box = values["box_coordinates"]
+    typed = {
+        "attention_cells": tuple(values["attention_cells"]),
+        "attention_loss": AttentionLoss(values["attention_loss"]),
+        "reference_background": Background(values["reference_background"]),
+        "box_coordinates": None if box is None else BoxCoordinates(box),
+        "drop": Drop(**values["drop"]),
+    }
+    return Options(**{**values, **typed})

@@ -4,10 +4,33 @@
 Shapes: B samples, K subjects, C = 3 channels, H = W pixels, P patches, V their width, E of the embedding.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
+
+
+class Normalise(nn.Module):
+    """Pictures in bytes as a CLIP tower wants them."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """
+        Args:
+            mean: of each colour, in [0, 1].
+            std: of each colour.
+        """
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def forward(self, image_HWC: Tensor) -> Tensor:
+        """float32 (..., 3, H, W) of uint8 (..., H, W, 3)."""
+        return (image_HWC.movedim(-1, -3).float() / 255 - self.mean) / self.std
 
 
 class SubjectEncoder(nn.Module):
@@ -58,3 +81,12 @@ class SubjectEncoder(nn.Module):
         # The states here are those before the norm, which transformers applies to the CLS alone.
         patches_BKPV = found.last_hidden_state[:, 1:].unflatten(0, (batch, subjects))
         return cls_BKE, patches_BKPV
+
+
+def squared(image: Image.Image, pixels: int) -> Image.Image:
+    """A cut-out as the encoder sees it: RGB on white, in the middle of a square of so many pixels."""
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), "white")
+    corner = (side - image.width) // 2, (side - image.height) // 2
+    square.paste(image.convert("RGB"), corner, image.getchannel("A") if image.mode == "RGBA" else None)
+    return square.resize((pixels, pixels), Image.Resampling.BICUBIC)

@@ -40,6 +40,10 @@ class Encoded:
     told_BT: Tensor
     """bool, False for what fills the rows up."""
 
+    def to(self, device: torch.device) -> Encoded:
+        """The same on a device."""
+        return Encoded(*(getattr(self, name).to(device) for name in self.__slots__))
+
 
 @dataclass(frozen=True, slots=True)
 class Template:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from models.subject_diffusion.condition_drop import dropped
+from models.subject_diffusion.conditions import References
 from models.subject_diffusion.features import FrozenFeatures
-from models.subject_diffusion.model import References
 from models.subject_diffusion.objective import Losses, Noisy
 from models.subject_diffusion.options import Options
 from pipeline.train.batch import Batch

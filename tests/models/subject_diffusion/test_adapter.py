@@ -2,8 +2,9 @@
 import pytest
 import torch
 
-from models.subject_diffusion.adapter import adapted, attending
+from models.subject_diffusion.adapter import adapted
 from models.subject_diffusion.options import Options
+from models.subject_diffusion.predicting import attending
 from tests.models.subject_diffusion.tiny import WIDTH, unet_of
 
 

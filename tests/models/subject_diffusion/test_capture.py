@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import torch
 
-from models.subject_diffusion.adapter import adapted, attending
+from models.subject_diffusion.adapter import adapted
 from models.subject_diffusion.capture import captured, layers_at
 from models.subject_diffusion.options import Options
+from models.subject_diffusion.predicting import attending
 from tests.models.subject_diffusion.tiny import WIDTH, unet_of
 
 STABLE_DIFFUSION = {

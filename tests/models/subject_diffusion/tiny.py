@@ -7,7 +7,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisio
 from transformers import CLIPVisionModelWithProjection as Tower
 
 from models.miniature import WEIGHTS
-from models.subject_diffusion.model import References, SubjectDiffusion
+from models.subject_diffusion.conditions import References
+from models.subject_diffusion.model import SubjectDiffusion
 from models.subject_diffusion.options import Options
 from models.subject_diffusion.subject_encoder import SubjectEncoder
 
