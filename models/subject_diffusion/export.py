@@ -38,6 +38,8 @@ def save_pipeline(pipeline: SubjectDiffusionPipeline, folder: Path) -> None:
         "_class_name": [PIPELINE, "SubjectDiffusionPipeline"],
         "unet": [UNET, "SubjectUNet"],
         "subjects": [MODULES, "SubjectModules"],
+        # The name that is there whatever decodes pictures.
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
     }
     path.write_text(json.dumps(index, indent=2) + "\n")
 

@@ -71,8 +71,8 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
     Raises:
         UserError: bad configuration, weights, data, or a run of something else.
     """
-    from pipeline.train.loop import train
-    from pipeline.train.setup import open_shards, prepare
+    from pipeline.train.session import run_session
+    from pipeline.train.setup import open_shards
     from pipeline.train.world import joined
 
     with joined() as world:
@@ -80,7 +80,7 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
         if world.first:
             claim_run(run, config, _data(config, shards.sizes))
         world.wait()
-        done = train(config, run, prepare(config, shards, world), world)
+        done = run_session(config, run, shards, world)
     if world.first:
         ended = "done" if done == config.max_steps else "stopped; the same command again goes on"
         print(f"{done} of {config.max_steps} steps in {run}: {ended}")

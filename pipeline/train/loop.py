@@ -20,6 +20,8 @@ from pipeline.train.world import World
 
 Look = Callable[[int], dict[str, Any]]
 """Looks at the model after a step, and tells numbers for the record."""
+Tell = Callable[[int, dict[str, Any]], None]
+"""Is told of a step."""
 
 
 @dataclass(frozen=True, slots=True)

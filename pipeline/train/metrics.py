@@ -54,14 +54,6 @@ class Record:
             if isinstance(value, int | float):
                 self._board.add_scalar(name, value, step)
 
-    def picture(self, step: int, path: Path) -> None:
-        """A grid of pictures, for TensorBoard."""
-        import numpy as np
-        from PIL import Image
-
-        with Image.open(path) as image:
-            self._board.add_image("samples", np.asarray(image.convert("RGB")), step, dataformats="HWC")
-
     def close(self) -> None:
         """Write what is left."""
         self._file.close()

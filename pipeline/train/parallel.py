@@ -53,6 +53,23 @@ def _layers(encoder: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
+def gathered(module: nn.Module) -> Iterator[bool]:
+    """While this lasts a part of the module may be called by itself.
+
+    Yields:
+        Whether all processes must call it, since each of them has a part of the weights.
+    """
+    shared = hasattr(module, "unshard")
+    if shared:
+        module.unshard()  # pyright: ignore[reportCallIssue]
+    try:
+        yield shared
+    finally:
+        if shared:
+            module.reshard()  # pyright: ignore[reportCallIssue]
+
+
+@contextmanager
 def accumulating(module: nn.Module, last: bool) -> Iterator[None]:
     """While this lasts gradients stay in the process unless the piece is the step's last."""
     if isinstance(module, DistributedDataParallel):
