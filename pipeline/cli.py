@@ -156,12 +156,31 @@ def generate(
     count: Annotated[int, typer.Option("--n", min=1, help="How many pictures")] = 8,
     output: Annotated[Path, typer.Option(help="Folder for the pictures")] = Path("runs/generated"),
     model: Annotated[
-        str, typer.Option(help="diffusers folder or hub name; the shipped miniature if not given")
-    ] = "miniature:text2image",
+        str | None, typer.Option(help="diffusers folder or hub name; a shipped miniature if not given")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Commit or tag on the hub")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PICTURE[:LABEL]", help="A subject for Subject-Diffusion to draw; repeatable"),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X0,Y0,X1,Y1", help="Where each subject is to be, in [0, 1]; repeatable"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture; the next has the next")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps")] = 30,
-    guidance: Annotated[float, typer.Option(min=1, help="Classifier-free guidance; 1 is none")] = 3.0,
+    guidance: Annotated[
+        float | None, typer.Option(min=1, help="By the text; 1 is none, the model's usual if not given")
+    ] = None,
+    image_guidance: Annotated[float, typer.Option(min=1, help="By the references; 1 is none")] = 1.5,
+    alpha: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the last steps that see the prompt, not the references"),
+    ] = 0.0,
+    base: Annotated[str | None, typer.Option(help="Text-to-image model for those steps")] = None,
+    builder: Annotated[
+        Path | None, typer.Option(help="Build configuration whose models cut the references out")
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="What to stay away from")] = None,
     size: Annotated[
         int | None, typer.Option(min=8, help="Pixels of a side; the model's own by itself")
@@ -169,23 +188,30 @@ def generate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
 ) -> None:
-    """Draw pictures of a prompt with any text-to-image pipeline in diffusers' layout."""
-    from models.generation import TextToImage
-    from pipeline.generate_command import generate_pictures
+    """Draw pictures of a prompt, with given subjects in them if there are references."""
+    from pipeline.generate_request import GenerateRequest, generate_lines
 
-    try:
-        sampler = TextToImage(
-            model=model,
-            revision=revision,
-            steps=steps,
-            guidance=guidance,
-            size=size,
-            device=device,
-            threads=threads,
-        )
-    except ValueError as error:
-        raise UserError(f"--{error}") from error
-    for line in generate_pictures(sampler, prompt, count, seed, negative, output):
+    request = GenerateRequest(
+        prompt=prompt,
+        count=count,
+        output=output,
+        model=model,
+        revision=revision,
+        references=tuple(reference or ()),
+        boxes=tuple(box or ()),
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        image_guidance=image_guidance,
+        alpha=alpha,
+        base=base,
+        builder=builder,
+        negative=negative,
+        size=size,
+        device=device,
+        threads=threads,
+    )
+    for line in generate_lines(request):
         print(line)
 
 

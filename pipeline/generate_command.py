@@ -36,7 +36,7 @@ def generate_pictures(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for each, image in zip(seeds, images, strict=True):
-            path = folder / f"{_name(prompt)}-{each}.png"
+            path = folder / f"{file_name(prompt)}-{each}.png"
             image.save(path)
             yield str(path)
     except OSError as error:
@@ -47,7 +47,7 @@ def generate_pictures(
     yield f"{counted(count, 'picture')} in {spent:.1f} s ({spent / count:.2f} s each)"
 
 
-def _name(prompt: str) -> str:
+def file_name(prompt: str) -> str:
     """A prompt as the beginning of a file's name."""
     plain = "".join(letter if letter.isalnum() else "-" for letter in prompt.lower())
     return "-".join(filter(None, plain.split("-")))[:80] or "no-prompt"

@@ -80,10 +80,10 @@ def load_tower(model: str, revision: str | None = None) -> Tower:
     """
     located(model)
     import torch
-    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+    from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
     tower = pretrained_model(CLIPVisionModelWithProjection, model, revision, torch.float32)
-    return Tower(tower, pretrained(CLIPImageProcessor, model, revision))
+    return Tower(tower, pretrained(CLIPImageProcessorPil, model, revision))
 
 
 def assembled(base: Base, tower: Tower, options: Options) -> tuple[SubjectDiffusion, FrozenFeatures]:

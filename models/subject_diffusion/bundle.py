@@ -7,7 +7,7 @@ from pathlib import Path
 
 _PACKAGE = "models.subject_diffusion."
 _HEADER = '''# SPDX-License-Identifier: Apache-2.0
-"""SubjectForge's {module}, with what it needs of its package: written by an export, to be read and run alone."""
+"""SubjectForge's {module} with what it needs of its package, written by an export: it runs alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def bundled(module: str) -> str:
                 names[defined] = name
         imports |= dict.fromkeys(ast.unparse(node) for node in tree.body if _is_foreign_import(node))
         bodies.append(_body(source, tree))
-    return _HEADER.format(module=module) + "\n".join(sorted(imports)) + "\n\n\n" + "\n\n\n".join(bodies) + "\n"
+    return (
+        _HEADER.format(module=module) + "\n".join(sorted(imports)) + "\n\n\n" + "\n\n\n".join(bodies) + "\n"
+    )
 
 
 def _source(module: str) -> str:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from models.subject_diffusion.finished import pipeline_of
 from pipeline.train.checkpoint import whole_model
 from pipeline.train.config import TrainConfig
 from pipeline.train.setup import Prepared, load_models
+from pipeline.train.told import TOLD
 from pipeline.train.world import World
 
 FOLDER = "export"
@@ -42,5 +45,7 @@ def export(config: TrainConfig, run: Path, prepared: Prepared, world: World) -> 
                 nn.Module.to(part, torch.float16)
         save_pipeline(pipeline, folder)
         save_trained(trained, folder, torch.float16)
+        told = {"steps": config.max_steps, "config": asdict(config)}
+        (folder / TOLD).write_text(json.dumps(told, indent=1) + "\n")
     world.wait()
     return folder

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `generate` was asked for, and who does it: with references Subject-Diffusion, without any pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.generation import TextToImage
+from models.subject_diffusion.placing import Box
+from pipeline.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateRequest:
+    """The options of the command, see its help; None for what the model usually has."""
+
+    prompt: str
+    count: int
+    output: Path
+    model: str | None
+    revision: str | None
+    references: tuple[str, ...]
+    boxes: tuple[str, ...]
+    seed: int
+    steps: int
+    guidance: float | None
+    image_guidance: float
+    alpha: float
+    base: str | None
+    builder: Path | None
+    negative: str | None
+    size: int | None
+    device: str
+    threads: int
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What every sampler takes."""
+        given = {"model": self.model, "size": self.size, "revision": self.revision}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return {"steps": self.steps, "device": self.device, "threads": self.threads, **chosen}
+
+
+def generate_lines(request: GenerateRequest) -> Iterator[str]:
+    """Draw, and tell of each picture.
+
+    Raises:
+        UserError: options that make no sense together, bad input, or no such weights or device.
+    """
+    return _with_subjects(request) if request.references else _of_text(request)
+
+
+def _of_text(request: GenerateRequest) -> Iterator[str]:
+    from pipeline.generate_command import generate_pictures
+
+    _refuse_with(request, {"--box": request.boxes, "--base": request.base, "--builder": request.builder})
+    guidance = {} if request.guidance is None else {"guidance": request.guidance}
+    try:
+        sampler = TextToImage(**request.common, **guidance)
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
+    return generate_pictures(
+        sampler, request.prompt, request.count, request.seed, request.negative, request.output
+    )
+
+
+def _refuse_with(request: GenerateRequest, given: Mapping[str, Any]) -> None:
+    wrong = [name for name, value in given.items() if value] + (["--alpha"] if request.alpha else [])
+    if wrong:
+        raise UserError(f"{wrong[0]} is about references; give --reference as well, or leave it out")
+
+
+def _with_subjects(request: GenerateRequest) -> Iterator[str]:
+    from models.subject_diffusion.drawing import SubjectsToImage
+    from pipeline.config import load_config
+    from pipeline.cut_out import CuttingOut, usual_stages
+    from pipeline.draw_subjects import draw_subjects
+
+    if request.negative is not None:
+        raise UserError("--negative does not go with --reference; leave one of them out")
+    guidance = {} if request.guidance is None else {"text_guidance": request.guidance}
+    try:
+        sampler = SubjectsToImage(
+            image_guidance=request.image_guidance,
+            alpha=request.alpha,
+            base=request.base,
+            **request.common,
+            **guidance,
+        )
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
+    stages = load_config(request.builder).stages if request.builder else usual_stages(sampler.model)
+    return draw_subjects(
+        sampler,
+        CuttingOut(stages),
+        request.references,
+        [_box(text) for text in request.boxes],
+        request.prompt,
+        range(request.seed, request.seed + request.count),
+        request.output,
+    )
+
+
+def _box(text: str) -> Box:
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"--box {text}: expected four numbers in [0, 1], such as 0.1,0.2,0.6,0.9") from error
+    return x0, y0, x1, y1
