@@ -220,12 +220,25 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML file, for instance configs/train/miniature.yaml")],
     output: Annotated[Path, typer.Option(help="The run's folder; given again, it goes on there")],
     overrides: Set = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="That Ray Train starts; or use `torchrun -m pipeline train`"),
+    ] = None,
+    address: Address = None,
 ) -> None:
-    """Train Subject-Diffusion on a dataset; `torchrun -m pipeline train ...` uses several processes."""
-    from pipeline.train.command import train_subjects
+    """Train Subject-Diffusion on a dataset; run the same command again to go on where it stopped."""
     from pipeline.train.config import load_train_config
 
-    raise typer.Exit(train_subjects(load_train_config(config, overrides or ()), output))
+    checked = load_train_config(config, overrides or ())
+    if processes is None and address is not None:
+        raise UserError("--address is Ray's; say with --processes how many are to train there")
+    if processes is not None:
+        from pipeline.train.on_ray import train_on_ray
+
+        raise typer.Exit(train_on_ray(checked, output, processes, address))
+    from pipeline.train.command import train_subjects
+
+    raise typer.Exit(train_subjects(checked, output))
 
 
 @app.command()

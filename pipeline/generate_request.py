@@ -57,7 +57,7 @@ def _of_text(request: GenerateRequest) -> Iterator[str]:
     from pipeline.generate_command import generate_pictures
 
     _refuse_with(request, {"--box": request.boxes, "--base": request.base, "--builder": request.builder})
-    guidance = {} if request.guidance is None else {"guidance": request.guidance}
+    guidance: dict[str, Any] = {} if request.guidance is None else {"guidance": request.guidance}
     try:
         sampler = TextToImage(**request.common, **guidance)
     except ValueError as error:
@@ -81,7 +81,7 @@ def _with_subjects(request: GenerateRequest) -> Iterator[str]:
 
     if request.negative is not None:
         raise UserError("--negative does not go with --reference; leave one of them out")
-    guidance = {} if request.guidance is None else {"text_guidance": request.guidance}
+    guidance: dict[str, Any] = {} if request.guidance is None else {"text_guidance": request.guidance}
     try:
         sampler = SubjectsToImage(
             image_guidance=request.image_guidance,

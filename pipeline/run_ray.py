@@ -80,7 +80,7 @@ def _run(
     run: RunContext,
 ) -> Iterator[pa.Table]:
     try:
-        _connect(options)
+        connect(options)
         # Ray has put a handler of its own there, which exits.
         run.stopper.listen()
     except SystemExit:
@@ -134,7 +134,12 @@ def _line(error: Exception) -> str | None:
     return None
 
 
-def _connect(options: RayOptions) -> None:
+def connect(options: RayOptions) -> None:
+    """Start a local cluster or reach one.
+
+    Raises:
+        UserError: it cannot be started or reached.
+    """
     import logging
 
     # Ray's C++ side writes to stderr past all Python logging; what matters arrives as exceptions.

@@ -6,7 +6,7 @@ Shapes: B pictures, K subjects, R x R pixels of a reference, 3 colours, C latent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,7 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         self.scheduler.set_timesteps(num_inference_steps, device=device)
         latents_BCHW = latents_BCHW * self.scheduler.init_noise_sigma
         times = self.scheduler.timesteps
-        for place, time in enumerate(self.progress_bar(times)):
+        for place, time in enumerate(self._shown(times)):
             seen_BCHW = self.scheduler.scale_model_input(latents_BCHW, time)
             if plain is None or personalised(place, len(times), alpha):
                 step = self._step(seen_BCHW, time, told, scales)
@@ -146,6 +146,12 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         images = self._decoded(latents_BCHW, output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images) if return_dict else (images,)
+
+    def _shown(self, times: Tensor) -> Iterator[Tensor]:
+        with self.progress_bar(total=len(times)) as bar:
+            for time in times:
+                yield time
+                bar.update()
 
     def _conditioner(self) -> Conditioner:
         template = Template(self.tokenizer, self.options)

@@ -160,7 +160,7 @@ def _put_model(training: Training, tensors: Mapping[str, Tensor]) -> None:
         raise ValueError(f"it is of another model, for instance in {different[0]}")
     # Frozen parts are not in it, and stay as they are.
     options = distributed.StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
-    shaped = {name: value.reshape(shapes[name]) for name, value in tensors.items()}
+    shaped: dict[str, Any] = {name: value.reshape(shapes[name]) for name, value in tensors.items()}
     distributed.set_model_state_dict(training.model, shaped, options=options)
 
 

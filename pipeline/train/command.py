@@ -78,16 +78,21 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
     with joined() as world:
         shards = open_shards(config, config.split)
         if world.first:
-            claim_run(run, config, _data(config, shards.sizes))
+            claim_run(run, config, data_identity(config, shards.sizes))
         world.wait()
         done = run_session(config, run, shards, world)
     if world.first:
-        ended = "done" if done == config.max_steps else "stopped; the same command again goes on"
-        print(f"{done} of {config.max_steps} steps in {run}: {ended}")
+        print(ended(run, done, config.max_steps))
     return 0
 
 
-def _data(config: TrainConfig, sizes: Sequence[int]) -> dict[str, Any]:
+def ended(run: Path, done: int, steps: int) -> str:
+    """A line about a run that has come to an end."""
+    how = "done" if done == steps else "stopped; the same command again goes on"
+    return f"{done} of {steps} steps in {run}: {how}"
+
+
+def data_identity(config: TrainConfig, sizes: Sequence[int]) -> dict[str, Any]:
     """What decides which sample comes when: how many there are, and in which build's shards."""
     manifest = place(config.dataset) / "_meta" / "manifest.json"
     built = json.loads(manifest.read_text())["fingerprint"] if manifest.exists() else None

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training's configuration: YAML on top of the defaults in code, and `--set` on top of that."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
@@ -102,6 +105,16 @@ class TrainConfig:
     optimiser: Optimiser = Optimiser()
     speed: Speed = Speed()
     watching: Watching = Watching()
+
+    def absolute(self) -> TrainConfig:
+        """The same for a process that runs in another folder."""
+        local = {
+            name: str(Path(value).expanduser().absolute())
+            for name, value in (("base", self.base), ("subject_encoder", self.subject_encoder))
+            if value.startswith((".", "/", "~"))
+        }
+        dataset = self.dataset if "://" in self.dataset else str(Path(self.dataset).absolute())
+        return dataclasses.replace(self, dataset=dataset, **local)
 
     def identity(self) -> dict[str, Any]:
         """What decides the weights after a step, as plain data."""

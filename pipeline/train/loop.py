@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ def train(
         return done
 
     with _recording(run, start, config.max_steps, world) as tell:
-        while done < config.max_steps and not world.stopping():
+        while done < config.max_steps and not world.stopping(run):
             clock.begin(feed.waited)
             values = stepping(done)
             done += 1
@@ -82,6 +82,11 @@ def train(
     return done
 
 
+def told_of(values: Mapping[str, Any]) -> str:
+    """A step's record in a few words."""
+    return f"loss {values['loss']:.4f} · {values['images_per_second']:.1f} images/s"
+
+
 @contextmanager
 def _recording(
     run: Path, start: int, steps: int, world: World
@@ -92,12 +97,9 @@ def _recording(
         return
     last: dict[str, Any] = {}
 
-    def about() -> str:
-        return f"loss {last['loss']:.4f} · {last['images_per_second']:.1f} images/s" if last else ""
-
     record = Record(run, start)
     try:
-        with shown(steps, about=about, unit="step") as show:
+        with shown(steps, about=lambda: told_of(last) if last else "", unit="step") as show:
             show(start, steps)
 
             def tell(step: int, values: dict[str, Any]) -> None:

@@ -32,7 +32,8 @@ def wrapped(objective: Objective, way: str, world: World) -> nn.Module:
     _shareable(model.unet)
     for block in (*_blocks(model.unet), *_layers(model.text_encoder)):
         fully_shard(block, mesh=mesh)
-    return fully_shard(objective, mesh=mesh)
+    fully_shard(objective, mesh=mesh)
+    return objective
 
 
 def _shareable(unet: nn.Module) -> None:

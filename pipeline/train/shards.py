@@ -31,8 +31,10 @@ Ranges = dict[str, tuple[int, int]]
 class Shards(Protocol):
     """Samples of a dataset, whatever its layout."""
 
-    sizes: Sequence[int]
-    """Samples of each shard."""
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Samples of each shard."""
+        ...
 
     def read(self, place: SamplePlace) -> dict[str, bytes]:
         """A sample's members by extension.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,8 @@ import torch.distributed as dist
 
 from pipeline.errors import UserError
 
+STOP = "stop"
+"""A file in a run's folder that asks for an end, where no signal arrives."""
 _PATIENCE = timedelta(minutes=30)
 """For the others to come to the same place."""
 
@@ -38,11 +41,12 @@ class World:
         """Whether this process writes files and tells of progress."""
         return self.rank == 0
 
-    def stopping(self) -> bool:
+    def stopping(self, run: Path) -> bool:
         """Whether any process was asked for an end; all are told the same at the same step."""
+        asked = self.asked or (self.first and (run / STOP).exists())
         if self.size == 1:
-            return self.asked
-        flag = torch.tensor(int(self.asked))
+            return asked
+        flag = torch.tensor(int(asked))
         dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.told)
         return bool(flag)
 
