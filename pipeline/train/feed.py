@@ -2,7 +2,7 @@
 """The batches of a process in the order of its steps, made ahead by worker processes, and how long the
 training waited for them."""
 
-import signal
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Share:
         Raises:
             ValueError: if the pieces do not make the batch.
         """
-        if self.batch % (self.world * self.size):
+        if self.batch % self.world or self.batch % (self.world * self.size):
             raise ValueError(
                 f"a batch of {self.batch} is no multiple of {self.world} processes times {self.size} samples"
             )
@@ -86,10 +86,9 @@ class _Collate:
         return errors[0] if errors else self.collate(whole)
 
 
-def _outlive_signals(_: int) -> None:
-    """What ends a run is sent to all of its processes; only the one that trains is to act on it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+def _apart(_: int) -> None:
+    """Ctrl-C, and what else is sent to a group of processes, is for the one that trains alone."""
+    os.setsid()
 
 
 class Feed:
@@ -117,7 +116,7 @@ class Feed:
                 batch_sampler=_Pieces(share, step),
                 num_workers=workers,
                 collate_fn=_Collate(collate),
-                worker_init_fn=_outlive_signals,
+                worker_init_fn=_apart,
                 pin_memory=device.type == "cuda",
                 prefetch_factor=4 if workers else None,
                 multiprocessing_context="spawn" if workers and device.type == "cuda" else None,

@@ -66,7 +66,7 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
     objective = build_objective(config, model, base).to(world.device)
     if config.speed.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
-        model.text_encoder.gradient_checkpointing_enable()
+        model.text_encoder.activation_checkpointing_enable()
     if config.speed.compile:
         model.unet.compile()
     module = wrapped(objective, config.speed.parallel, world)
