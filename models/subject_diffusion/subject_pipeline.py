@@ -148,7 +148,7 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         return ImagePipelineOutput(images) if return_dict else (images,)
 
     def _shown(self, times: Tensor) -> Iterator[Tensor]:
-        with self.progress_bar(total=len(times)) as bar:
+        with self.progress_bar(total=len(times)) as bar:  # pyright: ignore[reportCallIssue]
             for time in times:
                 yield time
                 bar.update()

@@ -12,9 +12,9 @@ from typing import Any
 from pipeline.progress import shown
 from pipeline.train.checkpoint import restore, save
 from pipeline.train.config import TrainConfig
-from pipeline.train.feed import Feed, Share
+from pipeline.train.feed import Feed
 from pipeline.train.metrics import Clock, Record
-from pipeline.train.setup import Prepared, mixed
+from pipeline.train.setup import Prepared, mixed, share_of
 from pipeline.train.stepping import Stepping
 from pipeline.train.world import World
 
@@ -55,7 +55,7 @@ def train(
         UserError: a checkpoint or the data is damaged, or the gradient is no number.
     """
     start = restore(run, prepared.training)
-    share = Share(config.batch, world.rank, world.size, config.speed.micro_batch)
+    share = share_of(config, world)
     feed = Feed(prepared.samples, prepared.collate, share, start, config.speed.workers, world.device)
     stepping = Stepping(prepared, world, feed, share.pieces, mixed(config, world.device))
     clock, done, saved = Clock(config.batch, world.device), start, start

@@ -19,6 +19,7 @@ from pipeline.train.batch import Collate
 from pipeline.train.checkpoint import Training
 from pipeline.train.config import TrainConfig
 from pipeline.train.example import Frame
+from pipeline.train.feed import Share
 from pipeline.train.optimising import Optimising
 from pipeline.train.parallel import wrapped
 from pipeline.train.samples import Reading, Samples
@@ -58,6 +59,10 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
         UserError: weights or data are missing, or do not fit.
     """
     torch.set_num_threads(config.speed.threads)
+    try:
+        share_of(config, world).check()
+    except ValueError as error:
+        raise UserError(f"{error}; change batch or speed.micro_batch") from error
     validation = config.watching.validation_split
     others = open_shards(config, validation) if validation else shards
     model, features, base, tower = load_models(config)
@@ -84,6 +89,11 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
         # Another seed: other noise, other crops, another order.
         validation=Samples(others, replace(reading, seed=config.seed + _VALIDATION)),
     )
+
+
+def share_of(config: TrainConfig, world: World) -> Share:
+    """Which part of a step's batch is this process's."""
+    return Share(config.batch, world.rank, world.size, config.speed.micro_batch)
 
 
 def mixed(config: TrainConfig, device: torch.device) -> bool:

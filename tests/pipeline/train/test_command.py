@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole training as a person runs it: what it leaves, and one line for a mistake."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import webdataset
+from PIL import Image
+from safetensors import safe_open
+
+from pipeline.errors import UserError
+from pipeline.train.command import train_subjects
+from pipeline.train.config import load_train_config
+from tests.pipeline.runs import one_line, subjectforge
+from tests.pipeline.train.trainings import CONFIG, STEPS, settings, short_config
+
+WATCHED = {"watching.validate_every": 3, "watching.sample_every": 3, "watching.sample_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def finished(built, tmp_path_factory):
+    run = tmp_path_factory.mktemp("training") / "run"
+    more = {"watching.sample_count": 3, "watching.validation_samples": 8, "watching.keep_checkpoints": 1}
+    train_subjects(short_config(built, **WATCHED, **more), run)
+    return run
+
+
+@pytest.fixture
+def begun(finished, tmp_path):
+    """A copy that one may go on with, or damage."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def lines(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_what_a_run_leaves(finished):
+    there = {path.name for path in finished.iterdir()}
+    assert {"metrics.jsonl", "config.yaml", "run.json", "train.html", "export", "samples"} <= there
+    assert [path.name for path in (finished / "checkpoints").iterdir()] == [f"step-{STEPS:08d}"]
+    assert any((finished / "tensorboard").iterdir())
+
+
+def validated(run):
+    return {line["step"]: line["validation_loss"] for line in lines(run) if "validation_loss" in line}
+
+
+def test_validation_is_always_of_the_same(finished, built, tmp_path):
+    assert [*validated(finished)] == [3, 6]
+    # Nothing is learnt without a learning rate.
+    config = short_config(built, **{**WATCHED, "watching.sample_every": 0, "optimiser.lr": "1.0e-30"})
+    train_subjects(config, tmp_path / "run")
+    found = validated(tmp_path / "run")
+    assert found[3] == found[6]
+
+
+def test_grids_show_references_truth_and_new_pictures(finished):
+    paths = sorted((finished / "samples").iterdir())
+    assert [path.name for path in paths] == ["step-00000003.png", "step-00000006.png"]
+    grid = np.asarray(Image.open(paths[1]))
+    assert grid.shape == (3 * 32, 5 * 32, 3)
+    assert all(grid[:, column * 32 : (column + 1) * 32].std() > 10 for column in (0, 2, 3, 4))
+
+
+def test_the_page_stands_alone(finished):
+    page = (finished / "train.html").read_text()
+    assert page.count("<polyline") > 8
+    assert page.count("data:image/png;base64,") == 2
+    assert "6 of 6 steps" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_what_was_trained_is_a_file_of_its_own(finished):
+    with safe_open(finished / "export" / "trained.safetensors", "pt") as file:
+        names = [*file.keys()]
+    assert {name.partition(".")[0] for name in names} == {"unet", "text_encoder", "projector", "grounding"}
+    told = json.loads((finished / "export" / "training.json").read_text())
+    assert told["steps"] == STEPS
+    assert told["config"]["base"] == "miniature:text2image"
+
+
+def test_a_finished_run_is_left_as_it_is(begun, built, capsys):
+    before = lines(begun)
+    train_subjects(short_config(built, **WATCHED), begun)
+    assert "6 of 6 steps" in capsys.readouterr().out
+    assert lines(begun) == before
+
+
+def test_more_steps_may_be_asked_for(built, tmp_path):
+    for steps in (1, 2):
+        config = short_config(built, max_steps=steps, optimiser__schedule="constant")
+        train_subjects(config, tmp_path / "run")
+    assert [line["step"] for line in lines(tmp_path / "run")] == [1, 2]
+
+
+def test_another_configuration_is_refused(begun, built):
+    with pytest.raises(UserError, match=r"differ in batch, model\.attention_weight"):
+        train_subjects(short_config(built, batch=8, model__attention_weight=0.5), begun)
+
+
+def test_another_dataset_is_refused(begun, built, tmp_path):
+    copy = shutil.copytree(built, tmp_path / "dataset")
+    for path in (copy / "data" / "train").glob("00003*"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"data\.samples"):
+        train_subjects(short_config(copy), begun)
+
+
+def test_a_checkpoint_of_another_architecture(begun, built):
+    told = json.loads((begun / "run.json").read_text())
+    told["identity"]["model"]["adapter"] = False
+    (begun / "run.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match="of another model, for instance in"):
+        train_subjects(short_config(built, model__adapter=False), begun)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "state.json"])
+def test_a_damaged_checkpoint(begun, built, name):
+    path = begun / "checkpoints" / f"step-{STEPS:08d}" / name
+    path.write_bytes(path.read_bytes()[:10])
+    with pytest.raises(UserError, match=r"cannot go on from .*step-00000006.*remove it"):
+        train_subjects(short_config(built), begun)
+
+
+def test_a_half_written_checkpoint_is_none(begun, built):
+    folder = begun / "checkpoints"
+    shutil.copytree(folder / f"step-{STEPS:08d}", folder / "step-00000007.partial")
+    (folder / "step-00000007.partial" / "state.json").unlink()
+    train_subjects(short_config(built), begun)
+
+
+def test_official_shards_train_as_well(built, tmp_path):
+    folder = tmp_path / "tars"
+    folder.mkdir()
+    for path in (built / "data" / "train").glob("*.tar"):
+        with webdataset.TarWriter(str(folder / path.name)) as writer:
+            for sample in webdataset.WebDataset(str(path), shardshuffle=False):
+                fields = json.loads(sample["json"])
+                kept = {name: fields[name] for name in ("caption", "mask")}
+                writer.write({**sample, "json": json.dumps(kept).encode()})
+    config = short_config(folder, layout="official", max_steps=1)
+    train_subjects(config, tmp_path / "run")
+    assert lines(tmp_path / "run")[0]["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"dataset": "./nowhere"}, "nowhere has no shard"),
+        ({"split": "test"}, "no shard of split test"),
+        ({"base": "./nowhere"}, "./nowhere"),
+        ({"base": "miniature:text2image_xl"}, "StableDiffusionXLPipeline"),
+        ({"subject_encoder": "miniature:judge"}, "miniature:judge"),
+        ({"pixels": 33}, "multiple of 4"),
+        ({"batch": 3, "speed.micro_batch": 2}, "no multiple"),
+        ({"rules.score": 1.0}, "no usable sample"),
+        ({"model.suffix": "the {label}"}, "suffix"),
+        ({"rules.max_subjects": 3}, "max_subjects"),
+        ({"optimiser.lr": 0}, "greater than 0"),
+        ({"speed.precision": "fp8"}, "fp8"),
+        ({"watching.validation_split": "val"}, "split val"),
+        ({"max_stepz": 3}, "did you mean 'max_steps'"),
+    ],
+)
+def test_mistakes(built, tmp_path, changes, part):
+    with pytest.raises(UserError) as caught:
+        train_subjects(short_config(**{"dataset": built, **changes}), tmp_path / "run")
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_is_one_line(built, tmp_path):
+    assert "nowhere" in one_line(
+        subjectforge("train", CONFIG, "--set", "dataset=./nowhere", "--output", tmp_path)
+    )
+    (tmp_path / "something").touch()
+    line = one_line(subjectforge("train", CONFIG, *settings(built), "--output", tmp_path))
+    assert "not empty" in line
+
+
+def test_the_shipped_configuration_is_whole():
+    config = load_train_config(CONFIG)
+    assert config.dataset
+    assert config.max_steps > 100
+    assert config.checkpoint_every > 0
