@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether Subject-Diffusion draws the subject that it is given, on the miniature."""
