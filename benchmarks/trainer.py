@@ -49,10 +49,9 @@ def main() -> None:
         bare = _bare(prepared, world, feed, mixed(config, world.device))
         rounds = [_round(trainer, bare, arguments.steps, world) for _ in range(arguments.rounds)]
     ratios, waits = ([each[place] for each in rounds] for place in (0, 1))
-    print(
-        f"median step {statistics.median(ratios):.3f} of a bare one ({min(ratios):.3f} to {max(ratios):.3f}); "
-        f"waiting for data {100 * statistics.median(waits):.2f} % ({100 * max(waits):.2f} % at most)"
-    )
+    middle, wait = statistics.median(ratios), statistics.median(waits)
+    print(f"median step {middle:.3f} of a bare one ({min(ratios):.3f} to {max(ratios):.3f})")
+    print(f"waiting for data {100 * wait:.2f} % ({100 * max(waits):.2f} % at most)")
 
 
 class _Trainer:

@@ -8,6 +8,7 @@ import argparse
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -74,7 +75,9 @@ def _base() -> Draw:
 
 
 def _subjects(model: str, guidance: Sequence[float] | None) -> Draw:
-    scales = {} if guidance is None else {"text_guidance": guidance[0], "image_guidance": guidance[1]}
+    scales: dict[str, Any] = (
+        {} if guidance is None else {"text_guidance": guidance[0], "image_guidance": guidance[1]}
+    )
     drawing = SubjectsToImage(model=model, batch_size=24, **scales).load()
     return lambda some, seeds: [
         *drawing.generate(

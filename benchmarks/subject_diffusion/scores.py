@@ -56,11 +56,12 @@ class Scorer:
         """Of each case and its picture; of two subjects the mean, and `all` for both being right."""
         readings = self._judge.read(images)
         found = [_read(case, reading) for case, reading in zip(cases, readings, strict=True)]
-        shown = [_shown(case, *pair) for case, *pair in zip(cases, images, readings, strict=True)]
+        several = zip(cases, images, readings, strict=True)
+        shown = [_shown(case, image, reading) for case, image, reading in several]
         for name, similar in self._similarities(cases, shown).items():
             for scores, value in zip(found, similar, strict=True):
                 scores[name] = value
-        return found
+        return [*found]
 
     @torch.inference_mode()
     def _similarities(
