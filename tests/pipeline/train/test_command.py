@@ -14,17 +14,7 @@ from pipeline.errors import UserError
 from pipeline.train.command import train_subjects
 from pipeline.train.config import load_train_config
 from tests.pipeline.runs import one_line, subjectforge
-from tests.pipeline.train.trainings import CONFIG, STEPS, settings, short_config
-
-WATCHED = {"watching.validate_every": 3, "watching.sample_every": 3, "watching.sample_steps": 2}
-
-
-@pytest.fixture(scope="module")
-def finished(built, tmp_path_factory):
-    run = tmp_path_factory.mktemp("training") / "run"
-    more = {"watching.sample_count": 3, "watching.validation_samples": 8, "watching.keep_checkpoints": 1}
-    train_subjects(short_config(built, **WATCHED, **more), run)
-    return run
+from tests.pipeline.train.trainings import CONFIG, STEPS, WATCHED, settings, short_config
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ SHORT = {
     "watching.validate_every": 0,
     "watching.sample_every": 0,
 }
+WATCHED = {"watching.validate_every": 3, "watching.sample_every": 3, "watching.sample_steps": 2}
 
 
 def settings(dataset, **changes):
