@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from models.miniature.who import Who
 from models.miniature.world import (
     BACKGROUNDS,
     NOUNS,
     Identity,
     all_identities,
     caption_of,
+    held_out_identity,
     render_scene,
     sample_scene,
     write_scenes,
@@ -121,3 +123,13 @@ def test_written_scenes_match_their_truth(tmp_path):
             assert tuple(item["box"]) == subject.box
             assert item["identity_id"] == subject.identity.id
             assert item["identity"]["noun"] == item["noun"]
+
+
+@pytest.mark.parametrize(
+    ("who", "held"), [("trained", {False}), ("held_out", {True}), ("anyone", {False, True})]
+)
+def test_scenes_of_chosen_subjects(tmp_path, who, held):
+    write_scenes(tmp_path, count=40, seed=5, size=32, who=Who(who))
+    lines = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
+    assert len(lines) == 40
+    assert {held_out_identity(Identity(**o["identity"])) for line in lines for o in line["objects"]} == held
