@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Held-out identities that Subject-Diffusion draws from references, beside the base that has prompts alone.
 
-COMMAND  python -m benchmarks.subject_diffusion [NAME=FOLDER ...] [--seeds 3] [--share 0.1] [--sheet PNG]
+COMMAND  python -m benchmarks.subject_diffusion [NAME=FOLDER[,FOLDER ...] ...] [--seeds 3] [--sheet PNG]
+
+Several folders of one name are trainings of different seeds: each draws its share of the seeds.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +17,17 @@ import torch
 from PIL import Image
 
 from benchmarks.subject_diffusion.cases import Case, cases
-from benchmarks.subject_diffusion.scores import Scorer, Scores, mean_of
+from benchmarks.subject_diffusion.scores import READ, Scorer, Scores, mean_of
 from benchmarks.text_to_image.prompted import contact_sheet
 from models.generation import TextToImage
 from models.subject_diffusion.drawing import SubjectsToImage
 from models.subject_diffusion.subject_encoder import squared
 
 _SEED = 20261126
-_COLUMNS = (
-    "identity",
-    "all",
-    "noun",
-    "body",
-    "accent",
-    "pattern",
-    "build",
-    "trait",
-    "background",
-    "clip_i",
-    "dino",
-)
+_COUNTS = {1: 60, 2: 40}
+"""Cases of one subject, and of two."""
+_COLUMNS = ("identity", "all", *READ, "background", "clip_i", "dino")
+_WIDTH = 8
 Draw = Callable[[Sequence[Case], Sequence[int]], list[Image.Image]]
 
 
@@ -43,29 +37,45 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["shipped=miniature:subject_diffusion"])
     parser.add_argument("--seeds", type=int, default=3, help="pictures of each case")
     parser.add_argument("--share", type=float, default=1.0, help="of the cases, for a trial")
-    parser.add_argument(
-        "--guidance", type=float, nargs=2, default=None, help="by the text, by the references"
-    )
-    parser.add_argument("--sheet", type=Path, help="where to save pictures of the last model")
+    parser.add_argument("--guidance", type=float, nargs=2, help="by the text, by the references")
+    parser.add_argument("--sheet", type=Path, help="where to save pictures of the first model")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    scorer, drawers = Scorer(), {"base, without the reference": _base()}
-    for named in arguments.models:
-        name, _, folder = named.partition("=")
-        drawers[name] = _subjects(folder or name, arguments.guidance)
-    sheets = []
-    for subjects, count in ((1, 60), (2, 40)):
-        asked = cases(max(4, round(count * arguments.share)), subjects, _SEED)
-        what = f"{subjects} held-out subject(s), {len(asked)} cases, {arguments.seeds} seeds"
+    scales: dict[str, Any] = {}
+    if arguments.guidance:
+        scales = dict(zip(("text_guidance", "image_guidance"), arguments.guidance, strict=True))
+    models = {name: folders.split(",") for name, _, folders in (m.partition("=") for m in arguments.models)}
+    sheet = tables(models, arguments.seeds, arguments.share, scales)
+    if arguments.sheet:
+        sheet.save(arguments.sheet)
+
+
+def tables(
+    models: Mapping[str, Sequence[str]], seeds: int, share: float, scales: Mapping[str, Any]
+) -> Image.Image:
+    """Print them; returns pictures of the first model.
+
+    Args:
+        models: folders by name.
+        seeds: pictures of each case.
+        share: of the cases.
+        scales: of the guidance, where they are not the usual ones.
+    """
+    drawers: dict[str, list[Draw]] = {"base, without the reference": [_base()]}
+    drawers |= {name: [_subjects(folder, scales) for folder in folders] for name, folders in models.items()}
+    scorer, sheet = Scorer(), []
+    for subjects, count in _COUNTS.items():
+        asked = cases(max(4, round(count * share)), subjects, _SEED)
+        what = f"{subjects} held-out subject(s), {len(asked)} cases, {seeds} seeds"
         print(f"\n{what}; 95 % intervals over cases")
         print(f"| model | {' | '.join(_COLUMNS)} |\n|{'---|' * (len(_COLUMNS) + 1)}")
-        images: list[Image.Image] = []
-        for name, draw in drawers.items():
-            rows, images = _drawn(asked, draw, scorer, arguments.seeds)
+        pictures = {}
+        for name, draws in drawers.items():
+            rows, pictures[name] = _drawn(asked, draws, scorer, seeds)
             print(f"| {name} | {' | '.join(_told(rows, column) for column in _COLUMNS)} |", flush=True)
-        sheets += _sheet_rows(asked[:8], images)
-    if arguments.sheet:
-        contact_sheet(sheets, columns=8).save(arguments.sheet)
+        first = next(iter(models), "base, without the reference")
+        sheet += _sheet_rows(asked[:_WIDTH], pictures[first])
+    return contact_sheet(sheet, columns=_WIDTH)
 
 
 def _base() -> Draw:
@@ -74,37 +84,32 @@ def _base() -> Draw:
     return lambda some, seeds: [*sampler.generate(pipeline, [case.prompt.text for case in some], seeds)]
 
 
-def _subjects(model: str, guidance: Sequence[float] | None) -> Draw:
-    scales: dict[str, Any] = (
-        {} if guidance is None else {"text_guidance": guidance[0], "image_guidance": guidance[1]}
-    )
+def _subjects(model: str, scales: Mapping[str, Any]) -> Draw:
     drawing = SubjectsToImage(model=model, batch_size=24, **scales).load()
-    return lambda some, seeds: [
-        *drawing.generate(
-            [case.prompt.text for case in some],
-            [case.references for case in some],
-            [case.labels for case in some],
-            None,
-            seeds,
-        )
-    ]
+
+    def draw(some: Sequence[Case], seeds: Sequence[int]) -> list[Image.Image]:
+        prompts = [case.prompt.text for case in some]
+        references, labels = [case.references for case in some], [case.labels for case in some]
+        return [*drawing.generate(prompts, references, labels, None, seeds)]
+
+    return draw
 
 
 def _drawn(
-    asked: Sequence[Case], draw: Draw, scorer: Scorer, seeds: int
+    asked: Sequence[Case], draws: Sequence[Draw], scorer: Scorer, seeds: int
 ) -> tuple[list[list[Scores]], list[Image.Image]]:
     """The scores of each case by seed, and the first seed's pictures."""
     rounds, first = [], []
-    for number in range(seeds):
-        begin = _SEED + number * len(asked)
-        images = draw(asked, range(begin, begin + len(asked)))
+    bounds = range(_SEED, _SEED + (seeds + 1) * len(asked), len(asked))
+    for number, (begin, end) in enumerate(pairwise(bounds)):
+        images = draws[number % len(draws)](asked, range(begin, end))
         rounds.append(scorer(asked, images))
         first = first or images
     return [list(each) for each in zip(*rounds, strict=True)], first
 
 
 def _told(rows: Sequence[Sequence[Scores]], column: str) -> str:
-    """A mean with its interval; of the first columns also how far seeds are apart."""
+    """A mean with its interval; of the first column also how far seeds are apart."""
     if column not in rows[0][0]:
         return "-"
     told = str(mean_of([[scores[column] for scores in row] for row in rows]))
@@ -115,12 +120,12 @@ def _told(rows: Sequence[Sequence[Scores]], column: str) -> str:
 
 
 def _sheet_rows(asked: Sequence[Case], images: Sequence[Image.Image]) -> list[Image.Image]:
-    """References above their pictures; of two subjects the first one's reference, and the second one's."""
+    """References above their pictures; of two subjects first one's references, then the other's."""
     side = images[0].width
-    blank = [Image.new("RGB", (side, side), "white")] * (8 - len(asked))
+    blank = [Image.new("RGB", (side, side), "white")] * (_WIDTH - len(asked))
     rows = []
     for place in range(len(asked[0].references)):
-        rows += [squared(case.references[place], side) for case in asked] + blank
+        rows += [*(squared(case.references[place], side) for case in asked), *blank]
     return [*rows, *images[: len(asked)], *blank]
 
 
