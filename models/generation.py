@@ -23,7 +23,7 @@ class TextToImage(Runtime):
 
     model: str = "miniature:text2image"
     steps: int = 30
-    guidance: float = 3.0
+    guidance: float = 5.0
     batch_size: int = 8
     size: int | None = None
     """Pixels of a side; the model's own if not given."""
