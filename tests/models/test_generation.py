@@ -12,7 +12,7 @@ from models.miniature.judge import Judge
 from models.miniature.world import BACKGROUNDS, NOUNS, Mention, Prompt
 
 LAYOUTS = {"text2image": StableDiffusionPipeline, "text2image_xl": StableDiffusionXLPipeline}
-GENERATIVE = ("clip", "judge", "text2image", "text2image_xl")
+GENERATIVE = ("clip", "dino", "judge", "text2image", "text2image_xl")
 
 
 def drawn(sampler, prompts, seeds, **options):
