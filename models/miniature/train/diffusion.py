@@ -25,6 +25,9 @@ from models.miniature.train.latents import load_latents
 from models.miniature.train.layouts import load_layouts
 from models.miniature.train.loop import Losses, Recipe, progress, train
 from models.miniature.train.scenes import Series
+from models.subject_diffusion.capture import AttentionCapture, layers_at
+from models.subject_diffusion.localisation_loss import localisation_loss
+from models.subject_diffusion.options import AttentionLoss
 
 RECIPE = Recipe(steps=16_000, lr=1.2e-3, warmup=300, weight_decay=0.01, ema=0.999)
 GPU_RECIPE = replace(RECIPE, steps=7_000, lr=1e-3, batch=256, warmup=400)
@@ -42,6 +45,9 @@ UNET: dict[str, Any] = {
     "norm_num_groups": 16,
 }
 """Grids of 16, 8 and 4 cells, attention at 16, 8 and in the middle."""
+_ATTENTION_CELLS = (1, 2)
+"""Whose attention to nouns is held to their subjects: that on grids of 16 and 8 cells."""
+_ATTENTION_WEIGHT = 0.05
 _SUBJECT_WEIGHT = 3.0
 """How much more a subject's cells count than the background's at the start; it falls to 2."""
 
@@ -59,17 +65,25 @@ class Velocity(nn.Module):
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.unet = unet
+        self._capture = AttentionCapture(unet, layers_at(unet, _ATTENTION_CELLS))
 
-    def forward(self, noisy_BCHW: Tensor, time_B: Tensor, states_BLD: Tensor, *added: Tensor) -> Tensor:
-        """float32 (B, C, H, W); `added` are the pooled text and the sizes where the layout has them."""
+    def forward(
+        self, noisy_BCHW: Tensor, time_B: Tensor, states_BLD: Tensor, *added: Tensor
+    ) -> tuple[Tensor, ...]:
+        """float32 (B, C, H, W), and the cross-attention of its layers, (B, N, Q, L) each.
+
+        `added` are the pooled text and the sizes where the layout has them.
+        """
         more = (
             {"added_cond_kwargs": dict(zip(("text_embeds", "time_ids"), added, strict=True))} if added else {}
         )
         with torch.autocast(noisy_BCHW.device.type, torch.bfloat16, noisy_BCHW.is_cuda, cache_enabled=False):
-            return self.unet(noisy_BCHW, time_B, states_BLD, **more).sample.float()
+            self._capture.begin()
+            velocity_BCHW = self.unet(noisy_BCHW, time_B, states_BLD, **more).sample.float()
+            return velocity_BCHW, *self._capture.take()
 
 
-def captured(velocity: Velocity, example: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+def captured(velocity: Velocity, example: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor, ...]]:
     """On a GPU the same, replayed as a CUDA graph: a UNet this small waits for its kernels to be launched.
 
     Args:
@@ -78,7 +92,7 @@ def captured(velocity: Velocity, example: tuple[Tensor, ...]) -> Callable[..., T
     """
     if not example[0].is_cuda:
         return velocity
-    return cast(Callable[..., Tensor], torch.cuda.make_graphed_callables(velocity, example))
+    return cast(Callable[..., tuple[Tensor, ...]], torch.cuda.make_graphed_callables(velocity, example))
 
 
 def started(unet: UNet2DConditionModel, pipeline: Path | None) -> UNet2DConditionModel:
@@ -146,7 +160,7 @@ def velocity_losses(
 ) -> Callable[[int], Losses]:
     """The loss of every step, see `loop.train`."""
     scheduler: Any = build_scheduler()
-    predict: Callable[..., Tensor] | None = None
+    predict: Callable[..., tuple[Tensor, ...]] | None = None
 
     def losses(step: int) -> Losses:
         nonlocal predict
@@ -160,8 +174,15 @@ def velocity_losses(
         predict = predict or captured(velocity, inputs)
         extra = (_SUBJECT_WEIGHT - 1) * max(0.5, 1 - progress(recipe, step) / 0.7)
         weight_BHW = 1 + extra * batch["subject"]
-        error_BHW = F.mse_loss(predict(*inputs), target, reduction="none").mean(1)
-        return {"velocity": (weight_BHW * error_BHW).sum() / weight_BHW.sum()}
+        predicted, *maps = predict(*inputs)
+        error_BHW = F.mse_loss(predicted, target, reduction="none").mean(1)
+        attention = localisation_loss(
+            maps, batch["noun_place"], batch["noun_mask"], batch["noun_told"], AttentionLoss.balanced
+        )
+        return {
+            "velocity": (weight_BHW * error_BHW).sum() / weight_BHW.sum(),
+            "attention": _ATTENTION_WEIGHT * attention,
+        }
 
     return losses
 

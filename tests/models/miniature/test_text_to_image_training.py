@@ -121,6 +121,14 @@ def test_a_batch_for_the_unet_is_a_pure_function_of_its_step(cache, autoencoder,
     one, other = (curriculum.draw(layouts, latents, tokenizer, recipe, 19) for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in ("latents", "subject", "tokens", "told"))
     assert not torch.equal(one["tokens"], curriculum.draw(layouts, latents, tokenizer, recipe, 18)["tokens"])
+    shown = one["noun_told"]
+    assert shown.any()
+    assert not shown[~one["told"]].any()
+    words = tokenizer.convert_ids_to_tokens(one["tokens"].gather(1, one["noun_place"])[shown].tolist())
+    assert {word.removesuffix("</w>") for word in words} <= {*NOUNS}
+    assert (one["noun_mask"].flatten(2).sum(-1) > 0)[shown].all()
+    # Cells are shares, so that the parts make the whole.
+    assert torch.allclose(one["noun_mask"].sum(1), one["subject"], atol=1e-5)
     assert 0.02 < one["subject"].mean() < 0.6
     ends_B = (one["tokens"] == tokenizer.eos_token_id).sum(1)
     assert ((ends_B < 23) == one["told"]).all()
