@@ -86,8 +86,8 @@ def _noun_places(
     told_B2 = torch.zeros(len(nouns), _NOUNS, dtype=torch.bool)
     for row, some in enumerate(nouns):
         for column, noun in enumerate(some):
+            ids = tokens_BL[row].tolist()
             wanted = tokenizer.convert_tokens_to_ids(f"{noun}</w>")
-            found_L = torch.eq(tokens_BL[row], wanted).nonzero()
-            if len(found_L):
-                place_B2[row, column], told_B2[row, column] = int(found_L[0]), True
+            if wanted in ids:
+                place_B2[row, column], told_B2[row, column] = ids.index(wanted), True
     return place_B2, told_B2
