@@ -70,7 +70,7 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
     features.to(world.device, torch.bfloat16 if halved else torch.float32)
     objective = build_objective(config, model, base).to(world.device)
     for part in (features.vae, model.unet):
-        part.to(memory_format=torch.channels_last)
+        part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if config.speed.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
         model.text_encoder.activation_checkpointing_enable()
