@@ -69,7 +69,9 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
     halved = mixed(config, world.device) and world.device.type == "cuda"
     features.to(world.device, torch.bfloat16 if halved else torch.float32)
     objective = build_objective(config, model, base).to(world.device)
-    for part in (features.vae, model.unet):
+    # FSDP2 shares out contiguous parameters only.
+    shared = world.size > 1 and config.speed.parallel == "fsdp"
+    for part in (features.vae,) if shared else (features.vae, model.unet):
         part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if config.speed.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
