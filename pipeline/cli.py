@@ -165,7 +165,7 @@ def generate(
     ] = None,
     box: Annotated[
         list[str] | None,
-        typer.Option(metavar="X0,Y0,X1,Y1", help="Where each subject is to be, in [0, 1]; repeatable"),
+        typer.Option(metavar="X0,Y0,X1,Y1", help="Where each subject is to be, in [0, 1]; or random"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture; the next has the next")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps")] = 30,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -13,21 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from models.backends.protocols import MissingDevice, MissingWeights
-from models.backends.weights import weights_digest
+from models.backends.weights import located, weights_digest
 from models.subject_diffusion.drawing import SubjectsToImage
-from models.subject_diffusion.placing import Box, checked, usual_boxes
+from models.subject_diffusion.placing import Box, checked
 from models.subject_diffusion.template import BadPrompt
 from pipeline.cut_out import CuttingOut, Reference
 from pipeline.errors import UserError
 from pipeline.generate_command import file_name
 from pipeline.wording import counted
 
+Places = Callable[[int], Sequence[Box]]
+"""Where the subjects of a seed's picture are to be."""
+
 
 def draw_subjects(
     sampler: SubjectsToImage,
     cutting: CuttingOut,
     texts: Sequence[str],
-    boxes: Sequence[Box],
+    places: Places,
     prompt: str,
     seeds: Sequence[int],
     folder: Path,
@@ -38,7 +41,7 @@ def draw_subjects(
         sampler: the model, and how it is to sample.
         cutting: cuts the references out.
         texts: `PICTURE[:LABEL]` of each reference.
-        boxes: where each is to be, x0, y0, x1, y1 in [0, 1]; none for the usual places.
+        places: where each is to be, by seed.
         prompt: what to draw.
         seeds: one a picture.
         folder: for the pictures; made if it is not there.
@@ -46,29 +49,24 @@ def draw_subjects(
     Raises:
         UserError: bad input, no such weights or device, or the folder cannot be written to.
     """
-    started = time.monotonic()
+    started, many = time.monotonic(), len(seeds)
     try:
-        places = checked(boxes or usual_boxes(len(texts)), len(texts))
-        drawing = sampler.load()
+        # Mistakes that show at once come before what takes seconds to load.
+        boxes = [checked(places(seed), len(texts)) for seed in seeds]
+        located(sampler.model)
         references = [cutting(text) for text in texts]
+        drawing = sampler.load()
         folder.mkdir(parents=True, exist_ok=True)
-        for number, reference in enumerate(references):
-            path = folder / f"reference-{number}-{file_name(reference.label)}.png"
-            reference.picture.save(path)
-            yield f"{path} ({_told(reference)})"
-        many = len(seeds)
-        images = drawing.generate(
-            [prompt] * many,
-            [[reference.picture for reference in references]] * many,
-            [[reference.label for reference in references]] * many,
-            [places] * many,
-            seeds,
-        )
-        about = _about(sampler, references, places, prompt)
-        for seed, image in zip(seeds, images, strict=True):
+        yield from _written(references, folder)
+        pictures = [reference.picture for reference in references]
+        labels = [reference.label for reference in references]
+        images = drawing.generate([prompt] * many, [pictures] * many, [labels] * many, boxes, seeds)
+        about = _about(sampler, references, prompt)
+        for seed, place, image in zip(seeds, boxes, images, strict=True):
             path = folder / f"{file_name(prompt)}-{seed}.png"
             image.save(path)
-            path.with_suffix(".json").write_text(json.dumps({**about, "seed": seed}, indent=1) + "\n")
+            told = {**about, "seed": seed, "placed_at": place}
+            path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
             yield str(path)
     except (MissingWeights, MissingDevice, BadPrompt, ValueError) as error:
         raise UserError(str(error)) from error
@@ -76,7 +74,15 @@ def draw_subjects(
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; give another --output"
         ) from error
-    yield f"{counted(len(seeds), 'picture')} in {time.monotonic() - started:.1f} s"
+    yield f"{counted(many, 'picture')} in {time.monotonic() - started:.1f} s"
+
+
+def _written(references: Sequence[Reference], folder: Path) -> Iterator[str]:
+    """The cut-outs as files."""
+    for number, reference in enumerate(references):
+        path = folder / f"reference-{number}-{file_name(reference.label)}.png"
+        reference.picture.save(path)
+        yield f"{path} ({_told(reference)})"
 
 
 def _told(reference: Reference) -> str:
@@ -86,9 +92,7 @@ def _told(reference: Reference) -> str:
     return f"{reference.label}, found at {x0},{y0},{x1},{y1} with score {reference.score:.2f}"
 
 
-def _about(
-    sampler: SubjectsToImage, references: Sequence[Reference], places: Sequence[Box], prompt: str
-) -> dict[str, Any]:
+def _about(sampler: SubjectsToImage, references: Sequence[Reference], prompt: str) -> dict[str, Any]:
     subjects = [
         {
             "picture": str(reference.source),
@@ -96,9 +100,8 @@ def _about(
             "label": reference.label,
             "found_at": reference.box,
             "score": reference.score,
-            "placed_at": place,
         }
-        for reference, place in zip(references, places, strict=True)
+        for reference in references
     ]
     packages = {name: version(name) for name in ("subjectforge", "torch", "diffusers", "transformers")}
     weights = weights_digest(sampler.model)

@@ -6,11 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from models.generation import TextToImage
-from models.subject_diffusion.placing import Box
+from models.subject_diffusion.placing import Box, random_box, usual_boxes
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.draw_subjects import Places
+
+RANDOM = "random"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,16 +104,26 @@ def _with_subjects(request: GenerateRequest) -> Iterator[str]:
         sampler,
         CuttingOut(stages),
         request.references,
-        [_box(text) for text in request.boxes],
+        _places(request),
         request.prompt,
         range(request.seed, request.seed + request.count),
         request.output,
     )
 
 
+def _places(request: GenerateRequest) -> Places:
+    """Where the subjects of each picture are to be: as given, drawn by its seed, or in the usual places."""
+    if request.boxes == (RANDOM,):
+        if len(request.references) > 1:
+            raise UserError(f"--box {RANDOM} is for one subject; give a box for each of them, or none")
+        return lambda seed: [random_box(np.random.default_rng(seed))]
+    boxes = [_box(text) for text in request.boxes] or usual_boxes(len(request.references))
+    return lambda _seed: boxes
+
+
 def _box(text: str) -> Box:
     try:
         x0, y0, x1, y1 = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise UserError(f"--box {text}: expected four numbers in [0, 1], such as 0.1,0.2,0.6,0.9") from error
+        raise UserError(f"--box {text}: expected random, or four numbers such as 0.1,0.2,0.6,0.9") from error
     return x0, y0, x1, y1

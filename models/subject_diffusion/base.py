@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from models.subject_diffusion.options import Options
 
 _PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler")
+_OTHERS = {"text_encoder_2", "transformer"}
+"""Parts of other layouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,8 @@ def load_base(model: str, revision: str | None = None) -> Base:
 
     logging.disable_progress_bar()
     pipeline = pretrained(DiffusionPipeline, model, revision, dtype=torch.float32)
-    if {"text_encoder_2", "transformer"} & pipeline.components.keys() or not {
-        *_PARTS
-    } <= pipeline.components.keys():
+    there = pipeline.components.keys()
+    if _OTHERS & there or not there >= {*_PARTS}:
         kind = type(pipeline).__name__
         raise MissingWeights(
             f"'{model}' is a {kind}; Subject-Diffusion begins with a StableDiffusionPipeline (1.x or 2.x)"

@@ -56,6 +56,8 @@ class Conditioner:
     """From a picture's embedding to a word."""
     grounding: nn.Module | None
     """From patches and boxes to tokens."""
+    empty_1L: Tensor
+    """int64, of the empty prompt: made once, so that no step waits for it."""
 
     def __call__(
         self, prompts: Encoded, references: References, height: int, width: int, drop: Dropped | None = None
@@ -86,7 +88,7 @@ class Conditioner:
         states_BLD = encoded(self.text_encoder, prompts.ids_BL, words_BKD, prompts.place_BK, there_BK)
         if drop is None:
             return states_BLD
-        return torch.where(drop.text[:, None, None], self.null_states(prompts.ids_BL.device), states_BLD)
+        return torch.where(drop.text[:, None, None], self.null_states(), states_BLD)
 
     def _tokens(self, references: References, there_BK: Tensor, drop: Dropped | None) -> Tensor | None:
         if self.grounding is None:
@@ -108,9 +110,9 @@ class Conditioner:
             return map_B1HW
         return torch.where(drop.location[:, None, None, None], without_location(map_B1HW), map_B1HW)
 
-    def null_states(self, device: torch.device) -> Tensor:
+    def null_states(self) -> Tensor:
         """Of the empty prompt, (1, L, D), by the same encoder."""
-        return self.text_encoder(self.template.encode([""], [[]]).ids_BL.to(device)).last_hidden_state
+        return self.text_encoder(self.empty_1L).last_hidden_state
 
     def _boxed(self, there_BK: Tensor) -> Tensor:
         """Of which subjects the box is told, bool (B, K)."""

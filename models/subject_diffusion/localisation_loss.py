@@ -33,18 +33,20 @@ def localisation_loss(
     if kind == AttentionLoss.none or not maps or not told_BT.numel():
         return masks_BTHW.new_zeros(())
     told_BT = told_BT & (masks_BTHW.flatten(2).sum(-1) > 0)
+    sizes = {map_BNQL.shape[2] for map_BNQL in maps}
+    mask_BTQ = {places: resized(masks_BTHW, places) for places in sizes}
     return torch.stack(
-        [_of_layer(map_BNQL, tokens_BT, masks_BTHW, told_BT, kind) for map_BNQL in maps]
+        [_of_layer(each, tokens_BT, mask_BTQ[each.shape[2]], told_BT, kind) for each in maps]
     ).mean()
 
 
 def _of_layer(
-    map_BNQL: Tensor, tokens_BT: Tensor, masks_BTHW: Tensor, told_BT: Tensor, kind: AttentionLoss
+    map_BNQL: Tensor, tokens_BT: Tensor, mask_BTQ: Tensor, told_BT: Tensor, kind: AttentionLoss
 ) -> Tensor:
     heads, places = map_BNQL.shape[1:3]
     index = tokens_BT[:, None, None].expand(-1, heads, places, -1)
     map_BNTQ = map_BNQL.float().gather(3, index).transpose(2, 3)
-    mask_BNTQ = resized(masks_BTHW, places)[:, None]
+    mask_BNTQ = mask_BTQ[:, None]
     compare = _balanced if kind == AttentionLoss.balanced else _distance
     told_BNT = told_BT[:, None].expand(-1, heads, -1)
     loss_BNT = torch.where(told_BNT, compare(map_BNTQ, mask_BNTQ), 0.0)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class SubjectDiffusion(nn.Module):
     """UNet, text encoder, projector and token builder."""
 
+    empty_1L: Tensor
+
     def __init__(
         self,
         unet: Any,
@@ -54,6 +56,7 @@ class SubjectDiffusion(nn.Module):
         shape = subject_encoder.patches, subject_encoder.patch_width
         self.grounding = GroundingTokens(*shape, width) if options.adapter else None
         self.reference_pixels = subject_encoder.pixels
+        self.register_buffer("empty_1L", self.template.encode([""], [[]]).ids_BL, persistent=False)
         self._choose_what_trains()
 
     def _choose_what_trains(self) -> None:
@@ -67,7 +70,8 @@ class SubjectDiffusion(nn.Module):
     @property
     def conditioner(self) -> Conditioner:
         """Makes what the UNet is told."""
-        return Conditioner(self.options, self.template, self.text_encoder, self.projector, self.grounding)
+        parts = self.text_encoder, self.projector, self.grounding
+        return Conditioner(self.options, self.template, *parts, self.empty_1L)
 
     def conditions(
         self, prompts: Encoded, references: References, height: int, width: int, drop: Dropped | None = None

@@ -156,7 +156,8 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
     def _conditioner(self) -> Conditioner:
         template = Template(self.tokenizer, self.options)
         parts = self.text_encoder, self.subjects.projector, self.subjects.grounding
-        return Conditioner(self.options, template, *parts)
+        empty_1L = template.encode([""], [[]]).ids_BL.to(self._execution_device)
+        return Conditioner(self.options, template, *parts, empty_1L)
 
     def _told(
         self, prompts: Sequence[str], several: Sequence[Asked], size: tuple[int, int], scales: Scales
@@ -206,7 +207,9 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         if output_type == "latent":
             return latents_BCHW
         config = self.vae.config
-        image = self.vae.decode(latents_BCHW / config.scaling_factor + (config.shift_factor or 0.0)).sample
+        scaled_BCHW = latents_BCHW / config.scaling_factor + (config.shift_factor or 0.0)
+        # A training's autoencoder may compute in another precision than what is trained.
+        image = self.vae.decode(scaled_BCHW.to(self.vae.dtype)).sample
         return self.image_processor.postprocess(image, output_type=output_type)
 
 

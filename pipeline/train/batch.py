@@ -39,7 +39,6 @@ class Batch:
     drop_B: Tensor
     """float64, in [0, 1)."""
     captions: tuple[str, ...]
-    labels: tuple[tuple[str, ...], ...]
     skipped: tuple[str, ...]
     """Why samples were replaced, for all of the batch together."""
 
@@ -73,10 +72,9 @@ class Collate:
         slots = self.template.options.max_subjects
         examples, dice = [sample.example for sample in samples], [sample.dice for sample in samples]
         captions = tuple(example.caption for example in examples)
-        labels = tuple(example.labels for example in examples)
         return Batch(
             image_BSSC=_stacked([example.image_SSC for example in examples]),
-            prompts=self.template.encode(captions, labels),
+            prompts=self.template.encode(captions, [example.labels for example in examples]),
             box_BK4=_stacked([_padded(example.box_K4, slots) for example in examples]),
             mask_BKSS=_stacked([_padded(example.mask_KSS, slots) for example in examples]),
             reference_BKRRC=_stacked([_padded(example.reference_KRRC, slots) for example in examples]),
@@ -85,7 +83,6 @@ class Collate:
             time_B=torch.tensor([each.time for each in dice], dtype=torch.float64),
             drop_B=torch.tensor([each.drop for each in dice], dtype=torch.float64),
             captions=captions,
-            labels=labels,
             skipped=tuple(reason for sample in samples for reason in sample.skipped),
         )
 

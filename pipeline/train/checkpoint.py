@@ -41,14 +41,13 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-*[0-9]"))
 
 
-def save(run: Path, step: int, training: Training, about: Mapping[str, Any], keep: int, world: World) -> None:
+def save(run: Path, step: int, training: Training, keep: int, world: World) -> None:
     """Write the state after `step` steps; every process takes part, the first one writes.
 
     Args:
         run: the run's folder.
         step: how many are done.
         training: what has a state.
-        about: what else is to be told, as JSON values.
         keep: how many checkpoints stay.
         world: the processes.
     """
@@ -60,7 +59,9 @@ def save(run: Path, step: int, training: Training, about: Mapping[str, Any], kee
         partial.mkdir(parents=True)
         for name, tensors in parts.items():
             save_file(tensors, partial / f"{name}.safetensors")
-        (partial / "state.json").write_text(json.dumps({"step": step, **about}, indent=1) + "\n")
+        average = training.optimising.average
+        state = {"step": step, "average_steps": None if average is None else average.steps}
+        (partial / "state.json").write_text(json.dumps(state, indent=1) + "\n")
         for file in partial.iterdir():
             _flush(file)
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +85,7 @@ def restore(run: Path, training: Training) -> int:
     try:
         state = json.loads((folder / "state.json").read_text())
         parts = {file.stem: load_file(file) for file in folder.glob("*.safetensors")}
-        _put(training, parts)
+        _put(training, parts, state["average_steps"])
         return int(state["step"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -125,7 +126,6 @@ def _parts(training: Training) -> dict[str, dict[str, Tensor]]:
     if optimising.average is not None:
         with optimising.averaged():
             parts["average"] = whole_model(training)
-        parts["average_steps"] = {"steps": torch.tensor(optimising.average.steps)}
     return parts
 
 
@@ -138,11 +138,11 @@ def _optimiser_state(
     return found
 
 
-def _put(training: Training, parts: Mapping[str, dict[str, Tensor]]) -> None:
+def _put(training: Training, parts: Mapping[str, dict[str, Tensor]], average_steps: int) -> None:
     optimising, average = training.optimising, training.optimising.average
     if average is not None:
         _put_model(training, parts["average"])
-        average.take(int(parts["average_steps"]["steps"]))
+        average.take(int(average_steps))
     _put_model(training, parts["model"])
     shapes = _shapes(training)
     moments: dict[str, dict[str, Tensor]] = {}

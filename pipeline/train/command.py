@@ -71,6 +71,7 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
     Raises:
         UserError: bad configuration, weights, data, or a run of something else.
     """
+    from pipeline.train.finish import exported_steps
     from pipeline.train.session import run_session
     from pipeline.train.setup import open_shards
     from pipeline.train.world import joined
@@ -80,7 +81,9 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
         if world.first:
             claim_run(run, config, data_identity(config, shards.sizes))
         world.wait()
-        done = run_session(config, run, shards, world)
+        done = exported_steps(run)
+        if done < config.max_steps:
+            done = run_session(config, run, shards, world)
     if world.first:
         print(ended(run, done, config.max_steps))
     return 0
@@ -88,7 +91,7 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
 
 def ended(run: Path, done: int, steps: int) -> str:
     """A line about a run that has come to an end."""
-    how = "done" if done == steps else "stopped; the same command again goes on"
+    how = "done" if done >= steps else "stopped; the same command again goes on"
     return f"{done} of {steps} steps in {run}: {how}"
 
 

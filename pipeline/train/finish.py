@@ -23,6 +23,12 @@ _PREFIX = "model."
 """Of the model's names in the objective."""
 
 
+def exported_steps(run: Path) -> int:
+    """Steps of the training that a run's export is of; 0 if there is none."""
+    path = run / FOLDER / TOLD
+    return int(json.loads(path.read_text())["steps"]) if path.exists() else 0
+
+
 def export(config: TrainConfig, run: Path, prepared: Prepared, world: World) -> Path:
     """Write `run/export` with the averaged weights, in float16; every process takes part.
 

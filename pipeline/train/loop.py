@@ -20,8 +20,6 @@ from pipeline.train.world import World
 
 Look = Callable[[int], dict[str, Any]]
 """Looks at the model after a step, and tells numbers for the record."""
-Tell = Callable[[int, dict[str, Any]], None]
-"""Is told of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def train(
     clock, done, saved = Clock(config.batch, world.device), start, start
 
     def keep() -> int:
-        save(run, done, prepared.training, {}, config.watching.keep_checkpoints, world)
+        save(run, done, prepared.training, config.watching.keep_checkpoints, world)
         return done
 
     with _recording(run, start, config.max_steps, world) as tell:
@@ -96,7 +94,6 @@ def _recording(
         yield lambda _step, _values: None
         return
     last: dict[str, Any] = {}
-
     record = Record(run, start)
     try:
         with shown(steps, about=lambda: told_of(last) if last else "", unit="step") as show:

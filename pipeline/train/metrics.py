@@ -14,6 +14,8 @@ import torch
 from pipeline.train.peak import model_flops_utilisation
 
 FILE = "metrics.jsonl"
+_TAIL = 2**16
+"""Bytes that hold the last line."""
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
@@ -30,6 +32,17 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def last_metrics(run: Path) -> dict[str, Any] | None:
+    """The last whole line of a run's record, however long that is; None if there is none."""
+    path = run / FILE
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        *whole, _ = file.read().split(b"\n")
+    return json.loads(whole[-1]) if whole else None
+
+
 class Record:
     """Writes the record of a run; of steps that are done again only the last time stays."""
 
@@ -42,7 +55,9 @@ class Record:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         kept = [line for line in read_metrics(run) if line["step"] <= step]
-        (run / FILE).write_text("".join(json.dumps(line) + "\n" for line in kept))
+        partial = run / f"{FILE}.partial"
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        partial.replace(run / FILE)
         self._file = (run / FILE).open("a")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 

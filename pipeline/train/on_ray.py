@@ -18,7 +18,7 @@ from pipeline.ticker import Ticker
 from pipeline.train.command import claim_run, data_identity, ended
 from pipeline.train.config import TrainConfig
 from pipeline.train.loop import told_of
-from pipeline.train.metrics import read_metrics
+from pipeline.train.metrics import last_metrics
 from pipeline.train.setup import open_shards
 from pipeline.train.world import STOP
 
@@ -120,8 +120,8 @@ def _watching(run: Path, steps: int) -> Iterator[None]:
     with shown(steps, about=lambda: told_of(last) if last else "", unit="step") as show:
 
         def look() -> None:
-            if lines := read_metrics(run):
-                last.update(lines[-1])
+            if line := last_metrics(run):
+                last.update(line)
                 show(last["step"], steps)
 
         with Ticker(_LOOK, look):
@@ -137,6 +137,8 @@ def _stopping(run: Path) -> Iterator[None]:
     def ask(_number: int, _frame: FrameType | None) -> None:
         (run / STOP).touch()
 
+    # One that was left by a driver that was killed.
+    (run / STOP).unlink(missing_ok=True)
     before = signal.signal(signal.SIGTERM, ask)
     try:
         yield

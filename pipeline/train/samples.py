@@ -27,7 +27,6 @@ _ATTEMPTS = 1000
 class Sample:
     """What a position gives."""
 
-    position: int
     example: Example
     dice: Dice
     skipped: tuple[str, ...]
@@ -82,7 +81,7 @@ class Samples(Dataset[Sample]):
                 skipped.append(_reason(error))
                 continue
             dice = throw(reading.seed, position, reading.latent_CHW)
-            return Sample(position, example, dice, tuple(skipped))
+            return Sample(example, dice, tuple(skipped))
         raise UserError(
             f"no usable sample among {len(skipped)}: {_told(skipped)}; "
             "loosen `rules`, or build another dataset"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models.backends.protocols import MissingWeights
-from models.subject_diffusion.base import Base, assembled, load_base, load_tower
+from models.subject_diffusion.base import Base, Tower, assembled, load_base, load_tower
 from models.subject_diffusion.features import FrozenFeatures
 from models.subject_diffusion.model import SubjectDiffusion
 from models.subject_diffusion.objective import Objective
@@ -38,7 +38,7 @@ class Prepared:
 
     model: SubjectDiffusion
     base: Base
-    tower: Any
+    tower: Tower
     training: Training
     """The objective as it is wrapped for several processes, and its optimiser."""
     asking: Asking
@@ -119,7 +119,7 @@ def open_shards(config: TrainConfig, split: str) -> Shards:
     return OfficialShards(root) if config.layout == "official" else DatasetShards(root, split)
 
 
-def load_models(config: TrainConfig) -> tuple[SubjectDiffusion, FrozenFeatures, Base, Any]:
+def load_models(config: TrainConfig) -> tuple[SubjectDiffusion, FrozenFeatures, Base, Tower]:
     """What is trained, what is frozen, and what they were made of, on the CPU in float32.
 
     Raises:

@@ -78,10 +78,15 @@ def as_record(told_pieces: Sequence[Tensor], gathered: Any) -> dict[str, float |
     return {"loss": total, "denoising_loss": denoising, "attention_loss": attention, **quarters}
 
 
-def gates(unet: torch.nn.Module) -> float | None:
-    """Mean |tanh| of the gates; None without an adapter."""
-    values = [p.detach() for name, p in unet.named_parameters() if ".alpha_" in name]
-    if not values:
+def gates(unet: torch.nn.Module) -> list[Tensor]:
+    """The gates of the adapter's layers."""
+    return [parameter for name, parameter in unet.named_parameters() if ".alpha_" in name]
+
+
+@torch.no_grad()
+def opening(several: Sequence[Tensor]) -> float | None:
+    """Mean |tanh| of gates; None of none."""
+    if not several:
         return None
-    whole = [value.full_tensor() if hasattr(value, "full_tensor") else value for value in values]  # pyright: ignore
-    return float(torch.stack([value.float().reshape(()) for value in whole]).tanh().abs().mean())
+    whole: list[Any] = [gate.full_tensor() if hasattr(gate, "full_tensor") else gate for gate in several]  # pyright: ignore
+    return float(torch.stack([gate.float().reshape(()) for gate in whole]).tanh().abs().mean())

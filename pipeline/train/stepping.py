@@ -16,7 +16,7 @@ from pipeline.train.feed import Feed
 from pipeline.train.parallel import accumulating
 from pipeline.train.peak import peak_flops
 from pipeline.train.setup import Prepared
-from pipeline.train.step import as_record, gates, told
+from pipeline.train.step import as_record, gates, opening, told
 from pipeline.train.world import World
 
 
@@ -33,7 +33,7 @@ class Stepping:
             mixed: whether to compute in bfloat16.
         """
         self._prepared, self._world, self._feed, self._pieces = prepared, world, feed, pieces
-        self._mixed = mixed
+        self._mixed, self._gates = mixed, gates(prepared.model.unet)
         self.flops: float | None = None
         """Of a step of this process, known after the first where the device's peak is."""
         self.skipped: Counter[str] = Counter()
@@ -52,10 +52,10 @@ class Stepping:
             pieces = [self._piece(piece == self._pieces - 1) for piece in range(self._pieces)]
         if counter is not None:
             self.flops = float(counter.get_total_flops())
+        # Read before the optimiser is launched, so that a GPU goes on while the next batch is fetched.
+        values = {**as_record(pieces, self._world.mean), "gate": opening(self._gates)}
         norm, lr = training.optimising.step(number)
-        values = as_record(pieces, self._world.mean)
-        opened = gates(self._prepared.model.unet)
-        return {**values, "gradient_norm": norm, "lr": lr, "gate": opened, "replaced": self.skipped.total()}
+        return {**values, "gradient_norm": norm, "lr": lr, "replaced": self.skipped.total()}
 
     def _piece(self, last: bool) -> Tensor:
         batch: Batch = next(self._feed)

@@ -35,6 +35,8 @@ class World:
     """Processes on the CPU, for what is to be agreed without the GPU's queue."""
     asked: bool = field(default=False, init=False)
     """Whether somebody has asked this process for an end."""
+    signalled: bool = field(default=True, init=False)
+    """Whether signals arrive here; where they do not, a file in the run's folder asks for an end."""
 
     @property
     def first(self) -> bool:
@@ -43,7 +45,7 @@ class World:
 
     def stopping(self, run: Path) -> bool:
         """Whether any process was asked for an end; all are told the same at the same step."""
-        asked = self.asked or (self.first and (run / STOP).exists())
+        asked = self.asked or (not self.signalled and self.first and (run / STOP).exists())
         if self.size == 1:
             return asked
         flag = torch.tensor(int(asked))
@@ -102,7 +104,8 @@ def _listening(world: World) -> Iterator[None]:
 
     try:
         before = signal.signal(signal.SIGTERM, ask)
-    except ValueError:  # Ray Train's loops run in a thread, where no signal arrives
+    except ValueError:  # Ray Train's loops run in a thread
+        world.signalled = False
         yield
         return
     try:

@@ -123,7 +123,7 @@ def test_what_is_dropped_makes_no_difference_any_more(part):
         assert same == (name == part), name
         assert not torch.equal(getattr(first, field)[1], getattr(second, field)[1])
     if part == "text":
-        assert torch.equal(first.states_BLD[0], model.conditioner.null_states(torch.device("cpu"))[0])
+        assert torch.equal(first.states_BLD[0], model.conditioner.null_states()[0])
     if part == "location":
         assert not first.map_B1HW[0].any()
 

@@ -143,6 +143,14 @@ def test_without_guidance_a_step_is_one_prediction(pipeline):
     assert calls == [2] * 3 + [4] * 3 + [6] * 3
 
 
+def test_an_autoencoder_may_compute_in_another_precision():
+    pipeline, _ = made()
+    expected = drawn(pipeline)
+    torch.nn.Module.to(pipeline.vae, torch.bfloat16)
+    torch.nn.Module.to(pipeline.image_encoder, torch.bfloat16)
+    assert 0 < apart(expected, drawn(pipeline)) < 0.1
+
+
 def test_equal_scales_are_ordinary_guidance(pipeline):
     assert (
         apart(
@@ -200,9 +208,7 @@ def test_mistakes(pipeline, more, error, part):
         pipeline(PROMPTS, [], [])
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"adapter": False}, {"cls_fusion": False}, {"location_control": False}]
-)
+@pytest.mark.parametrize("left_out", [None, "adapter", "cls_fusion", "location_control"])
 def test_every_ablation_draws_and_comes_back_from_disk(tmp_path, left_out):
     pipeline, _ = made(**({left_out: False} if left_out else {}))
     expected = drawn(pipeline)

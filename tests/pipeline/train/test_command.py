@@ -13,6 +13,7 @@ from safetensors import safe_open
 from pipeline.errors import UserError
 from pipeline.train.command import train_subjects
 from pipeline.train.config import load_train_config
+from pipeline.train.metrics import last_metrics
 from tests.pipeline.runs import one_line, subjectforge
 from tests.pipeline.train.trainings import CONFIG, STEPS, WATCHED, settings, short_config
 
@@ -21,6 +22,13 @@ from tests.pipeline.train.trainings import CONFIG, STEPS, WATCHED, settings, sho
 def begun(finished, tmp_path):
     """A copy that one may go on with, or damage."""
     return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def unfinished(begun):
+    """One that has its checkpoint and goes on from there."""
+    (begun / "export" / "training.json").unlink()
+    return begun
 
 
 def lines(run):
@@ -73,10 +81,26 @@ def test_what_was_trained_is_a_file_of_its_own(finished):
 
 
 def test_a_finished_run_is_left_as_it_is(begun, built, capsys):
-    before = lines(begun)
+    before = {path: path.stat().st_mtime_ns for path in begun.rglob("*") if path.is_file()}
     train_subjects(short_config(built, **WATCHED), begun)
     assert "6 of 6 steps" in capsys.readouterr().out
-    assert lines(begun) == before
+    assert {path: path.stat().st_mtime_ns for path in begun.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_cut_off_at_the_end_is_made_up_for(unfinished, built):
+    before = lines(unfinished)
+    train_subjects(short_config(built, **WATCHED), unfinished)
+    assert lines(unfinished) == before
+    assert (unfinished / "export" / "training.json").exists()
+
+
+def test_the_last_line_of_a_record(finished, tmp_path):
+    assert last_metrics(finished) == lines(finished)[-1]
+    assert last_metrics(tmp_path) is None
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2, "lo')
+    assert last_metrics(tmp_path) == {"step": 1}
+    (tmp_path / "metrics.jsonl").write_text('{"st')
+    assert last_metrics(tmp_path) is None
 
 
 def test_more_steps_may_be_asked_for(built, tmp_path):
@@ -99,27 +123,27 @@ def test_another_dataset_is_refused(begun, built, tmp_path):
         train_subjects(short_config(copy), begun)
 
 
-def test_a_checkpoint_of_another_architecture(begun, built):
-    told = json.loads((begun / "run.json").read_text())
+def test_a_checkpoint_of_another_architecture(unfinished, built):
+    told = json.loads((unfinished / "run.json").read_text())
     told["identity"]["model"]["adapter"] = False
-    (begun / "run.json").write_text(json.dumps(told))
+    (unfinished / "run.json").write_text(json.dumps(told))
     with pytest.raises(UserError, match="of another model, for instance in"):
-        train_subjects(short_config(built, model__adapter=False), begun)
+        train_subjects(short_config(built, model__adapter=False), unfinished)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "state.json"])
-def test_a_damaged_checkpoint(begun, built, name):
-    path = begun / "checkpoints" / f"step-{STEPS:08d}" / name
+def test_a_damaged_checkpoint(unfinished, built, name):
+    path = unfinished / "checkpoints" / f"step-{STEPS:08d}" / name
     path.write_bytes(path.read_bytes()[:10])
     with pytest.raises(UserError, match=r"cannot go on from .*step-00000006.*remove it"):
-        train_subjects(short_config(built), begun)
+        train_subjects(short_config(built), unfinished)
 
 
-def test_a_half_written_checkpoint_is_none(begun, built):
-    folder = begun / "checkpoints"
+def test_a_half_written_checkpoint_is_none(unfinished, built):
+    folder = unfinished / "checkpoints"
     shutil.copytree(folder / f"step-{STEPS:08d}", folder / "step-00000007.partial")
     (folder / "step-00000007.partial" / "state.json").unlink()
-    train_subjects(short_config(built), begun)
+    train_subjects(short_config(built), unfinished)
 
 
 def test_official_shards_train_as_well(built, tmp_path):

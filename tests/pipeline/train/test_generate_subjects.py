@@ -57,6 +57,7 @@ def test_pictures_with_what_was_used(finished, picture, tmp_path):
     assert told["subjects"][0]["label"] == NOUN
     assert told["subjects"][0]["sha256"] == hashlib.sha256(picture.read_bytes()).hexdigest()
     assert told["steps"] == 2
+    assert told["placed_at"] == [[0.15, 0.15, 0.85, 0.85]]
     # A second time, by itself, and with the cut-out as it was written: the same picture.
     again = tmp_path / "again"
     reference = f"{out / f'reference-0-{NOUN}.png'}:{NOUN}"
@@ -64,6 +65,19 @@ def test_pictures_with_what_was_used(finished, picture, tmp_path):
     assert run.returncode == 0, run.stderr
     one, other = (np.asarray(Image.open(folder / f"{name}-4.png")).astype(int) for folder in (out, again))
     assert np.abs(one - other).max() <= 8
+
+
+def test_random_boxes_are_the_seeds_own(finished, picture, tmp_path):
+    def placed(name, count):
+        folder = tmp_path / name
+        arguments = ("--model", finished / "export", "--prompt", "a house", "--steps", 1, "--box", "random")
+        reference = ("--reference", f"{picture}:{NOUN}")
+        run = generate(*arguments, *reference, "--n", count, "--output", folder)
+        assert run.returncode == 0, run.stderr
+        return [json.loads(path.read_text())["placed_at"] for path in sorted(folder.glob("*.json"))]
+
+    two, one = placed("two", 2), placed("one", 1)
+    assert two[0] == one[0] != two[1]
 
 
 def test_a_subject_is_found_and_cut_out(cutting, picture):
@@ -122,10 +136,13 @@ def test_what_is_not_there(cutting, picture, tmp_path):
         (("--reference", "x.png:cat", "--box", "0,0,2,1"), "no box"),
         (("--reference", "x.png:cat", "--box", "0,0,1,1", "--box", "0,0,1,1"), "2 boxes for 1"),
         (("--reference", "x.png:cat", "--model", "./nowhere"), "./nowhere"),
-        (("--reference", "x.png:cat", "--model", "miniature:text2image"), "miniature:text2image"),
+        (("--reference", f"PICTURE:{NOUN}", "--model", "miniature:text2image"), "miniature:text2image"),
+        (("--reference", "x.png:cat", "--model", "miniature:text2image"), "no picture x.png"),
         (("--reference", "x.png:cat", "--size", "60"), "size"),
+        (("--reference", "x:a", "--reference", "x:b", "--box", "random"), "one subject"),
     ],
 )
-def test_mistakes(tmp_path, arguments, part):
+def test_mistakes(picture, tmp_path, arguments, part):
+    arguments = [argument.replace("PICTURE", str(picture)) for argument in arguments]
     line = one_line(generate("--prompt", "a cat", "--output", tmp_path / "out", *arguments))
     assert part in line

@@ -38,7 +38,7 @@ def states(run, step=STEPS):
     """All tensors of a checkpoint by file and name."""
     folder = run / "checkpoints" / f"step-{step:08d}"
     files = sorted(folder.glob("*.safetensors"))
-    assert [file.stem for file in files] == ["average", "average_steps", "model", "optimiser"]
+    assert [file.stem for file in files] == ["average", "model", "optimiser"]
     return {f"{file.stem} {name}": value for file in files for name, value in load_file(file).items()}
 
 
