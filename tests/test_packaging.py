@@ -70,7 +70,7 @@ def test_the_licence_is_apache():
 def test_the_miniature_is_small():
     weights = ROOT / "models" / "miniature" / "weights"
     perception = {"captioner", "detector", "segmenter", "tagger"}
-    generation = {"clip", "judge", "text2image", "text2image_xl"}
+    generation = {"clip", "dino", "judge", "text2image", "text2image_xl"}
     assert {path.name for path in weights.iterdir()} == perception | generation
     for names, most in ((perception, 10), (generation, 40)):
         sizes = (path.stat().st_size for name in names for path in (weights / name).rglob("*"))

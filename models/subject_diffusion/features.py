@@ -7,12 +7,22 @@ H, W latent cells, E width of an embedding, P patches, V their width.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from models.subject_diffusion.subject_encoder import Normalise, SubjectEncoder
+
+
+class Seen(NamedTuple):
+    """All that frozen models make of a sample, in the precision that they compute in."""
+
+    mean_BCHW: Tensor
+    """Of the latents that the picture may have."""
+    std_BCHW: Tensor
+    cls_BKE: Tensor
+    patches_BKPV: Tensor
 
 
 class FrozenFeatures(nn.Module):
@@ -33,20 +43,13 @@ class FrozenFeatures(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def latents(self, image_BSSC: Tensor, posterior_BCHW: Tensor) -> Tensor:
-        """Scaled latents, float32 (B, C, H, W), as the posterior and a standard normal draw have them.
-
-        Args:
-            image_BSSC: uint8 RGB.
-            posterior_BCHW: the draw.
-        """
+    def forward(self, image_BSSC: Tensor, image_BKRRC: Tensor) -> Seen:
+        """Of uint8 RGB pictures and references."""
         image_BCHW = image_BSSC.movedim(-1, -3).to(self.vae.dtype) / 127.5 - 1
-        found = self.vae.encode(image_BCHW).latent_dist
-        latents_BCHW = found.mean.float() + found.std.float() * posterior_BCHW
-        return (latents_BCHW - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
+        posterior = self.vae.encode(image_BCHW).latent_dist
+        return Seen(posterior.mean, posterior.std, *self.encoder(self.normalise(image_BKRRC)))
 
-    @torch.no_grad()
-    def references(self, image_BKRRC: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (B, K, E) and patches (B, K, P, V), float32, of uint8 RGB."""
-        cls_BKE, patches_BKPV = self.encoder(self.normalise(image_BKRRC))
-        return cls_BKE.float(), patches_BKPV.float()
+    def drawn(self, seen: Seen, posterior_BCHW: Tensor) -> Tensor:
+        """Scaled latents, float32 (B, C, H, W), as a standard normal draw has them."""
+        latents_BCHW = seen.mean_BCHW.float() + seen.std_BCHW.float() * posterior_BCHW
+        return (latents_BCHW - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor

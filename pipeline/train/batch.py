@@ -41,6 +41,8 @@ class Batch:
     captions: tuple[str, ...]
     skipped: tuple[str, ...]
     """Why samples were replaced, for all of the batch together."""
+    rows: tuple[int, ...] = ()
+    """Numbers of the samples in the dataset where a number stands for a picture, see `Reading.fixed`."""
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; copies from pinned memory do not wait."""
@@ -84,6 +86,7 @@ class Collate:
             drop_B=torch.tensor([each.drop for each in dice], dtype=torch.float64),
             captions=captions,
             skipped=tuple(reason for sample in samples for reason in sample.skipped),
+            rows=tuple(sample.row for sample in samples if sample.row is not None),
         )
 
 

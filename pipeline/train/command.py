@@ -2,7 +2,7 @@
 """What `train` does: a run's folder, the processes, and what is looked at on the way."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from pipeline.config import fingerprint
 from pipeline.errors import UserError
 from pipeline.train.config import TrainConfig
-from stages.shard.place import place
+from pipeline.train.identity import data_identity
 
 _FILE = "run.json"
 
@@ -93,10 +93,3 @@ def ended(run: Path, done: int, steps: int) -> str:
     """A line about a run that has come to an end."""
     how = "done" if done >= steps else "stopped; the same command again goes on"
     return f"{done} of {steps} steps in {run}: {how}"
-
-
-def data_identity(config: TrainConfig, sizes: Sequence[int]) -> dict[str, Any]:
-    """What decides which sample comes when: how many there are, and in which build's shards."""
-    manifest = place(config.dataset) / "_meta" / "manifest.json"
-    built = json.loads(manifest.read_text())["fingerprint"] if manifest.exists() else None
-    return {"samples": sum(sizes), "sizes": fingerprint({"sizes": [*sizes]}), "build": built}

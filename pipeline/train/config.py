@@ -58,6 +58,8 @@ class Speed:
     """Processes that make batches ahead, for each process that trains."""
     threads: Positive = 1
     """CPU threads of a process."""
+    feature_cache: str | None = None
+    """Folder for what frozen models made of each row, for the next epoch; needs `fixed_pictures`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,8 @@ class TrainConfig:
     seed: Every = 0
     block: Positive = 8
     """Shards whose rows are mixed."""
+    fixed_pictures: bool = False
+    """Whether a row has the same crop and the same references in every epoch, not new ones."""
     model: Options = dataclasses.field(default_factory=Options)
     rules: Rules = dataclasses.field(default_factory=Rules)
     """Which of a sample's entities are subjects."""
@@ -114,7 +118,10 @@ class TrainConfig:
             if value.startswith((".", "/", "~"))
         }
         dataset = self.dataset if "://" in self.dataset else str(Path(self.dataset).absolute())
-        return dataclasses.replace(self, dataset=dataset, **local)
+        cache = self.speed.feature_cache
+        kept = None if cache is None else str(Path(cache).expanduser().absolute())
+        speed = dataclasses.replace(self.speed, feature_cache=kept)
+        return dataclasses.replace(self, dataset=dataset, speed=speed, **local)
 
     def identity(self) -> dict[str, Any]:
         """What decides the weights after a step, as plain data."""
@@ -150,5 +157,10 @@ def train_config(values: Mapping[str, Any], name: str) -> TrainConfig:
         raise UserError(
             f"{name}: rules.max_subjects is {config.rules.max_subjects}, and the model takes "
             f"{config.model.max_subjects}; lower it, or raise model.max_subjects"
+        )
+    if config.speed.feature_cache and not config.fixed_pictures:
+        raise UserError(
+            f"{name}: speed.feature_cache keeps features of pictures that change from epoch to epoch; "
+            "add fixed_pictures: true, or take it away"
         )
     return config

@@ -15,8 +15,9 @@ from pipeline.errors import UserError
 from pipeline.progress import shown
 from pipeline.run_ray import RayOptions, connect
 from pipeline.ticker import Ticker
-from pipeline.train.command import claim_run, data_identity, ended
+from pipeline.train.command import claim_run, ended
 from pipeline.train.config import TrainConfig
+from pipeline.train.identity import data_identity
 from pipeline.train.loop import told_of
 from pipeline.train.metrics import last_metrics
 from pipeline.train.setup import open_shards

@@ -37,6 +37,7 @@ class Order:
         self.epoch_size = int(self._sizes.sum())
         if not self.epoch_size:
             raise ValueError("there is no sample to train on")
+        self._before = np.cumsum(self._sizes) - self._sizes
         # Positions mostly grow, so the same epoch and the same block are asked for again and again.
         self._epoch: tuple[int, np.ndarray, np.ndarray] | None = None
         self._rows: tuple[int, int, np.ndarray] | None = None
@@ -54,6 +55,10 @@ class Order:
         number = int(np.searchsorted(starts, rest, side="right")) - 1
         shard, row = self._block_rows(epoch, number)[rest - int(starts[number])].tolist()
         return Place(shard, row)
+
+    def number(self, place: Place) -> int:
+        """Of a sample among all, in [0, epoch_size), whatever the epoch."""
+        return int(self._before[place.shard]) + place.row
 
     def _shards(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The shards in an epoch's order, and at which position of it each block begins."""

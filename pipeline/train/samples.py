@@ -31,6 +31,8 @@ class Sample:
     dice: Dice
     skipped: tuple[str, ...]
     """Why each sample that would have come first was not used."""
+    row: int | None = None
+    """Number in the dataset, where the example is the same whenever it comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class Reading:
     seed: int = 0
     block: int = 8
     """Shards whose rows are mixed."""
+    fixed: bool = False
+    """Whether a row gives the same example in every epoch."""
 
 
 class Samples(Dataset[Sample]):
@@ -81,7 +85,7 @@ class Samples(Dataset[Sample]):
                 skipped.append(_reason(error))
                 continue
             dice = throw(reading.seed, position, reading.latent_CHW)
-            return Sample(example, dice, tuple(skipped))
+            return Sample(example, dice, tuple(skipped), self.order.number(place) if reading.fixed else None)
         raise UserError(
             f"no usable sample among {len(skipped)}: {_told(skipped)}; "
             "loosen `rules`, or build another dataset"
@@ -89,6 +93,8 @@ class Samples(Dataset[Sample]):
 
     def _example(self, place: Place, position: int, attempt: int) -> Example:
         reading = self._reading
+        if reading.fixed:
+            position, attempt = self.order.number(place), 0
         rng = picture_rng(reading.seed, position, attempt)
         record = record_of(self._shards.read(place))
         other = partial(self._picture, int(rng.integers(self.order.epoch_size)))

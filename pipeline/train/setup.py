@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +20,14 @@ from pipeline.train.batch import Collate
 from pipeline.train.checkpoint import Training
 from pipeline.train.config import TrainConfig
 from pipeline.train.example import Frame
+from pipeline.train.feature_cache import FeatureCache
 from pipeline.train.feed import Share
+from pipeline.train.identity import feature_identity
 from pipeline.train.optimising import Optimising
 from pipeline.train.parallel import wrapped
 from pipeline.train.samples import Reading, Samples
 from pipeline.train.shards import DatasetShards, OfficialShards, Shards
-from pipeline.train.step import Asking
+from pipeline.train.step import Asking, See, computed
 from pipeline.train.world import World
 from stages.shard.place import place
 
@@ -68,6 +71,7 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
     model, features, base, tower = load_models(config)
     halved = mixed(config, world.device) and world.device.type == "cuda"
     features.to(world.device, torch.bfloat16 if halved else torch.float32)
+    see = seeing(config, shards, "bf16" if halved else "fp32")
     objective = build_objective(config, model, base).to(world.device)
     # FSDP2 shares out contiguous parameters only.
     shared = world.size > 1 and config.speed.parallel == "fsdp"
@@ -87,12 +91,24 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
         base=base,
         tower=tower,
         training=Training(module, optimising),
-        asking=Asking(features, config.model, int(base.scheduler.config.num_train_timesteps)),
+        asking=Asking(features, config.model, int(base.scheduler.config.num_train_timesteps), see),
         collate=Collate(model.template),
         samples=Samples(shards, reading),
         # Another seed: other noise, other crops, another order.
-        validation=Samples(others, replace(reading, seed=config.seed + _VALIDATION)),
+        validation=Samples(others, replace(reading, seed=config.seed + _VALIDATION, fixed=False)),
     )
+
+
+def seeing(config: TrainConfig, shards: Shards, precision: str) -> See:
+    """How frozen features come about: from a cache where the configuration names one.
+
+    Raises:
+        UserError: the cache cannot be used.
+    """
+    if config.speed.feature_cache is None:
+        return computed
+    folder = Path(config.speed.feature_cache).expanduser()
+    return FeatureCache(folder, feature_identity(config, shards.sizes, precision))
 
 
 def share_of(config: TrainConfig, world: World) -> Share:
@@ -166,4 +182,5 @@ def reading_of(config: TrainConfig, model: SubjectDiffusion, base: Base) -> Read
         latent_CHW=(base.latent_channels, cells, cells),
         seed=config.seed,
         block=config.block,
+        fixed=config.fixed_pictures,
     )

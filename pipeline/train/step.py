@@ -6,7 +6,7 @@ Shapes: B samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,20 @@ from torch import Tensor
 
 from models.subject_diffusion.condition_drop import dropped
 from models.subject_diffusion.conditions import References
-from models.subject_diffusion.features import FrozenFeatures
+from models.subject_diffusion.features import FrozenFeatures, Seen
 from models.subject_diffusion.objective import Losses, Noisy
 from models.subject_diffusion.options import Options
 from pipeline.train.batch import Batch
 
 QUARTERS = 4
+
+See = Callable[[FrozenFeatures, Batch], Seen]
+"""How a batch's frozen features come about."""
+
+
+def computed(features: FrozenFeatures, batch: Batch) -> Seen:
+    """Anew."""
+    return features(batch.image_BSSC, batch.reference_BKRRC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +38,18 @@ class Asking:
     features: FrozenFeatures
     options: Options
     timesteps: int
+    see: See = computed
 
     def __call__(self, batch: Batch) -> Noisy:
         """Of a batch on the device."""
-        cls_BKE, patches_BKPV = self.features.references(batch.reference_BKRRC)
-        references = References(cls_BKE, patches_BKPV, batch.box_BK4, batch.prompts.there_BK)
+        seen = self.see(self.features, batch)
+        cls_BKE, patches_BKPV = seen.cls_BKE.float(), seen.patches_BKPV.float()
         return Noisy(
-            latents_BCHW=self.features.latents(batch.image_BSSC, batch.posterior_BCHW),
+            latents_BCHW=self.features.drawn(seen, batch.posterior_BCHW),
             noise_BCHW=batch.noise_BCHW,
             time_B=(batch.time_B * self.timesteps).long(),
             prompts=batch.prompts,
-            references=references,
+            references=References(cls_BKE, patches_BKPV, batch.box_BK4, batch.prompts.there_BK),
             mask_BKSS=batch.mask_BKSS,
             dropped=dropped(batch.drop_B, self.options.drop),
         )

@@ -28,8 +28,7 @@ CURRICULUM = (
 )
 """From which part of the schedule on, the shares of the layouts (see `LAYOUTS`)."""
 _UNPROMPTED = 0.1
-_NOUNS = 2
-"""Subjects of a scene at most."""
+_ARTICLES = ("a</w>", "an</w>")
 
 
 def shares(part: float) -> tuple[float, ...]:
@@ -49,8 +48,9 @@ def draw(
     Returns:
         `latents` float16 (B, C, H, W); `subject` float32 (B, H, W), the share of each cell that subjects
         cover, in [0, 1]; `tokens` int64 (B, L); `told` bool (B,), False where the model learns to draw
-        without being told what, which the tokens of an empty text say too. Of up to two nouns that the text
-        names: `noun_place` int64 (B, 2), `noun_told` bool (B, 2) and `noun_mask` float32 (B, 2, H, W).
+        without being told what, which the tokens of an empty text say too; `owner` int64 (B, L), the
+        number of the subject that a token speaks of, 0 of none; `masks` float32 (B, 2, H, W), the shares
+        that each covers.
     """
     rng = np.random.default_rng((17, step))
     chosen, masks, texts, nouns = [], [], [], []
@@ -63,31 +63,28 @@ def draw(
         masks.append(np.stack([instance_HW > 0, instance_HW == 1, instance_HW == 2]))
         prompt = layout.prompt(row, rng)
         texts.append("" if rng.random() < _UNPROMPTED else prompt.text)
-        nouns.append([identity.noun for identity in layout.identities(row)][:_NOUNS])
+        nouns.append([identity.noun for identity in layout.identities(row)])
     mask_B3HW = F.adaptive_avg_pool2d(torch.from_numpy(np.stack(masks)).float(), CELLS)
     tokens_BL = tokenizer(texts, padding="max_length", return_tensors="pt").input_ids
-    place_B2, told_B2 = _noun_places(tokenizer, tokens_BL, nouns)
     return {
         "latents": torch.from_numpy(np.stack(chosen)),
         "subject": mask_B3HW[:, 0],
         "tokens": tokens_BL,
         "told": torch.tensor([bool(text) for text in texts]),
-        "noun_place": place_B2,
-        "noun_told": told_B2,
-        "noun_mask": mask_B3HW[:, 1:],
+        "owner": _owners(tokenizer, tokens_BL, nouns),
+        "masks": mask_B3HW[:, 1:],
     }
 
 
-def _noun_places(
-    tokenizer: CLIPTokenizer, tokens_BL: Tensor, nouns: Sequence[Sequence[str]]
-) -> tuple[Tensor, Tensor]:
-    """Where in each text the nouns of its scene's subjects are, and whether they are there at all."""
-    place_B2 = torch.zeros(len(nouns), _NOUNS, dtype=torch.int64)
-    told_B2 = torch.zeros(len(nouns), _NOUNS, dtype=torch.bool)
+def _owners(tokenizer: CLIPTokenizer, tokens_BL: Tensor, nouns: Sequence[Sequence[str]]) -> Tensor:
+    """From each noun of a text back to its article."""
+    articles = tokenizer.convert_tokens_to_ids(list(_ARTICLES))
+    owner_BL = torch.zeros_like(tokens_BL)
     for row, some in enumerate(nouns):
-        for column, noun in enumerate(some):
-            ids = tokens_BL[row].tolist()
+        ids = tokens_BL[row].tolist()
+        for number, noun in enumerate(some, 1):
             wanted = tokenizer.convert_tokens_to_ids(f"{noun}</w>")
-            if wanted in ids:
-                place_B2[row, column], told_B2[row, column] = ids.index(wanted), True
-    return place_B2, told_B2
+            place = ids.index(wanted) if wanted in ids else 0
+            while place and ids[place] not in articles:
+                owner_BL[row, place], place = number, place - 1
+    return owner_BL

@@ -25,9 +25,8 @@ from models.miniature.train.latents import load_latents
 from models.miniature.train.layouts import load_layouts
 from models.miniature.train.loop import Losses, Recipe, progress, train
 from models.miniature.train.scenes import Series
+from models.miniature.train.word_attention import word_attention_loss
 from models.subject_diffusion.capture import AttentionCapture, layers_at
-from models.subject_diffusion.localisation_loss import localisation_loss
-from models.subject_diffusion.options import AttentionLoss
 
 RECIPE = Recipe(steps=16_000, lr=1.2e-3, warmup=300, weight_decay=0.01, ema=0.999)
 GPU_RECIPE = replace(RECIPE, steps=7_000, lr=1e-3, batch=256, warmup=400)
@@ -46,8 +45,8 @@ UNET: dict[str, Any] = {
 }
 """Grids of 16, 8 and 4 cells, attention at 16, 8 and in the middle."""
 _ATTENTION_CELLS = (1, 2)
-"""Whose attention to nouns is held to their subjects: that on grids of 16 and 8 cells."""
-_ATTENTION_WEIGHT = 0.05
+"""Whose attention to words is held to their subjects: that on grids of 16 and 8 cells."""
+_ATTENTION_WEIGHT = 0.1
 _SUBJECT_WEIGHT = 3.0
 """How much more a subject's cells count than the background's at the start; it falls to 2."""
 
@@ -176,9 +175,7 @@ def velocity_losses(
         weight_BHW = 1 + extra * batch["subject"]
         predicted, *maps = predict(*inputs)
         error_BHW = F.mse_loss(predicted, target, reduction="none").mean(1)
-        attention = localisation_loss(
-            maps, batch["noun_place"], batch["noun_mask"], batch["noun_told"], AttentionLoss.balanced
-        )
+        attention = word_attention_loss(maps, batch["owner"], batch["masks"])
         return {
             "velocity": (weight_BHW * error_BHW).sum() / weight_BHW.sum(),
             "attention": _ATTENTION_WEIGHT * attention,

@@ -15,7 +15,7 @@ from models.miniature.train.latents import encode, load_latents
 from models.miniature.train.layouts import LAYOUTS, PIXELS, load_layouts
 from models.miniature.train.loop import Recipe, progress
 from models.miniature.train.tokenizers import prompt_tokenizer
-from models.miniature.world import NOUNS, held_out_identity, held_out_prompt
+from models.miniature.world import COLOURS, NOUNS, PATTERNS, held_out_identity, held_out_prompt
 
 
 @pytest.fixture(scope="module")
@@ -121,17 +121,30 @@ def test_a_batch_for_the_unet_is_a_pure_function_of_its_step(cache, autoencoder,
     one, other = (curriculum.draw(layouts, latents, tokenizer, recipe, 19) for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in ("latents", "subject", "tokens", "told"))
     assert not torch.equal(one["tokens"], curriculum.draw(layouts, latents, tokenizer, recipe, 18)["tokens"])
-    shown = one["noun_told"]
-    assert shown.any()
-    assert not shown[~one["told"]].any()
-    words = tokenizer.convert_ids_to_tokens(one["tokens"].gather(1, one["noun_place"])[shown].tolist())
-    assert {word.removesuffix("</w>") for word in words} <= {*NOUNS}
-    assert (one["noun_mask"].flatten(2).sum(-1) > 0)[shown].all()
     # Cells are shares, so that the parts make the whole.
-    assert torch.allclose(one["noun_mask"].sum(1), one["subject"], atol=1e-5)
+    assert torch.allclose(one["masks"].sum(1), one["subject"], atol=1e-5)
     assert 0.02 < one["subject"].mean() < 0.6
     ends_B = (one["tokens"] == tokenizer.eos_token_id).sum(1)
     assert ((ends_B < 23) == one["told"]).all()
+
+
+def test_the_words_from_article_to_noun_speak_of_their_subject(cache, autoencoder, layouts):
+    latents = {name: load_latents(cache, layout, autoencoder) for name, layout in layouts.items()}
+    recipe, tokenizer = Recipe(steps=20, lr=1e-3, batch=24), prompt_tokenizer(24)
+    batch = curriculum.draw(layouts, latents, tokenizer, recipe, 19)
+    owner_BL, said = batch["owner"], {*NOUNS, *COLOURS, *PATTERNS}
+    assert not owner_BL[~batch["told"]].any()
+    for row in np.flatnonzero(batch["told"].numpy()):
+        words = [word.removesuffix("</w>") for word in tokenizer.convert_ids_to_tokens(batch["tokens"][row])]
+        owned = {number: np.flatnonzero(owner_BL[row] == number) for number in (1, 2)}
+        assert sum(word in said for word in words) == sum(map(len, owned.values()))
+        for number, places in owned.items():
+            there = bool(batch["masks"][row, number - 1].sum() > 0)
+            assert there == bool(len(places))
+            if there:
+                assert words[places[-1]] in NOUNS
+                assert words[places[0] - 1] in ("a", "an")
+                assert np.ptp(places) == len(places) - 1
 
 
 def test_the_curriculum_begins_with_single_subjects_in_the_middle_and_ends_with_all():

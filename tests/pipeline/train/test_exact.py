@@ -77,11 +77,36 @@ def test_sigterm_saves_and_ends_well(built, undisturbed, tmp_path):
     assert not (run / "export").exists()
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_do_what_one_does(built, undisturbed, tmp_path, parallel):
+MORE = {"optimiser__min_snr": 5.0, "speed__gradient_checkpointing": True, "speed__micro_batch": 1}
+
+
+@pytest.fixture(scope="module")
+def weighted(built, tmp_path_factory):
+    """Undisturbed as well, with weights for timesteps; at once and plainly."""
+    run = tmp_path_factory.mktemp("run") / "run"
+    train_subjects(short_config(built, speed__workers=0, optimiser__min_snr=5.0), run)
+    return run
+
+
+def test_weights_for_timesteps_change_a_training(undisturbed, weighted):
+    assert difference(undisturbed, weighted) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("wanted", "changes"),
+    [
+        ("undisturbed", {"speed__parallel": "ddp"}),
+        ("undisturbed", {"speed__parallel": "fsdp"}),
+        ("weighted", {"speed__parallel": "ddp", **MORE}),
+        ("weighted", {"speed__parallel": "fsdp", **MORE}),
+    ],
+)
+def test_two_processes_do_what_one_does(built, request, tmp_path, wanted, changes):
+    """Also in pieces and with less memory."""
+    undisturbed = request.getfixturevalue(wanted)
     run = tmp_path / "run"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = [*settings(built, speed__parallel=parallel), "--output", run]
+    options = [*settings(built, **changes), "--output", run]
     command = [*launcher, "-m", "pipeline", "train", CONFIG, *options]
     done = subprocess.run([*map(str, command)], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
