@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """YAML files as plain mappings; a key that is given twice is a mistake, not a choice of the last one."""
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -20,6 +21,12 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"line {line}: '{key}' is given twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+# As everybody writes it, and YAML 1.2 has it; YAML 1.1 takes 1e-4 for text.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
+)
 
 
 def read_yaml(path: Place) -> dict[str, Any]:

@@ -52,6 +52,13 @@ def test_overrides_win_over_the_file_and_may_go_deep(tmp_path):
     assert config.stages["nouns"].stop_nouns == ("snow", "sky")
 
 
+@pytest.mark.parametrize(("text", "value"), [("1e-1", 0.1), ("2E-1", 0.2), ("3.e-1", 0.3)])
+def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
+    from_file = config_of(tmp_path, f"stages: {{detect: {{box_threshold: {text}}}}}")
+    from_override = config_of(tmp_path, "", f"stages.detect.box_threshold={text}")
+    assert from_file.stages["detect"].box_threshold == from_override.stages["detect"].box_threshold == value
+
+
 def test_an_override_goes_below_a_null(tmp_path):
     config = config_of(tmp_path, "stages: {detect: {resources: null}}", "stages.detect.resources.workers=2")
     assert config.stages["detect"].resources.workers == 2
