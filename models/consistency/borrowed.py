@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pipeline on loan: whatever is done to it, it is given back as it was, after an error too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+_FREEU = ("s1", "s2", "b1", "b2")
+
+
+@contextmanager
+def borrowed(pipe: Any) -> Iterator[Any]:
+    """The pipeline, with a scheduler of its own; its bars are off, since the borrower tells of progress.
+
+    Attention processors, the UNet's `forward`, FreeU, the scheduler and the pipeline's notes are put back.
+    Weights and adapters are not touched here; who changes them puts them back.
+
+    Args:
+        pipe: a diffusers pipeline with a UNet.
+    """
+    unet, notes = pipe.unet, dict(pipe.__dict__)
+    processors, own = unet.attn_processors, unet.__dict__.get("forward")
+    freeu = [{name: block.__dict__.get(name) for name in _FREEU} for block in unet.up_blocks]
+    pipe.__dict__["scheduler"] = deepcopy(pipe.scheduler)
+    pipe.set_progress_bar_config(disable=True)
+    try:
+        yield pipe
+    finally:
+        unet.set_attn_processor(processors)
+        _put_back(unet, {"forward": own})
+        for block, values in zip(unet.up_blocks, freeu, strict=True):
+            _put_back(block, values)
+        pipe.__dict__.clear()
+        pipe.__dict__.update(notes)
+
+
+def _put_back(module: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if value is None:
+            module.__dict__.pop(name, None)
+        else:
+            module.__dict__[name] = value

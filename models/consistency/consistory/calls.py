@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A UNet's calls in a steered pass: which step each belongs to, the unchanged model's call before it, the two
+halves of guidance one after the other, and the features that come out on the way.
+
+Shapes: B pictures, C channels, h, w places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.consistency.consistory.layers import steered_layers
+from models.consistency.consistory.steering import Steering
+from models.consistency.unet_layout import features_block
+
+
+class Calls:
+    """Counts and changes the calls of a pass."""
+
+    def __init__(self, pipe: Any, steering: Steering, ended: Callable[[int], None]) -> None:
+        """
+        Args:
+            pipe: whose UNet is called; its scheduler has its timesteps by the first call.
+            steering: of the pass.
+            ended: is told how many steps are done, after each.
+        """
+        self._pipe, self._steering, self._ended = pipe, steering, ended
+        self.made = 0
+        """Evaluations of the UNet on the whole batch."""
+        self.features_BChw: Tensor | None = None
+        """Of the half with the prompt, at the step nearest to `features_time`."""
+        self._calls = 0
+        self._watching = False
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """The UNet steered; everything back afterwards."""
+        unet, options = self._pipe.unet, self._steering.options
+        block = features_block(unet) if options.features_block is None else options.features_block
+        forward, own = unet.forward, unet.__dict__.get("forward")
+        hook = unet.up_blocks[block].register_forward_hook(self._caught)
+        unet.forward = lambda *given, **named: self._call(forward, *given, **named)
+        try:
+            with steered_layers(unet, self._steering):
+                yield
+        finally:
+            hook.remove()
+            del unet.forward
+            if own is not None:
+                unet.forward = own
+
+    def _call(
+        self, forward: Callable[..., Any], sample: Tensor, timestep: Any, *given: Any, **named: Any
+    ) -> Any:
+        steering, order = self._steering, self._order
+        if not self._calls:
+            # A scheduler of order n calls n times a step, but for the last.
+            height, width = sample.shape[-2:]
+            steering.begin(height, width, -(-len(self._pipe.scheduler.timesteps) // order))
+        halves, rest = divmod(len(sample), steering.pictures)
+        if rest or halves not in (1, 2):
+            raise ValueError(
+                f"the UNet is called with {len(sample)} rows for {steering.pictures} pictures; "
+                "ConsiStory knows of guidance with two halves, or none"
+            )
+        both = (False, True) if halves == 2 else (True,)
+        run = _one_by_one if steering.options.sequential_halves and halves == 2 else _together
+        steering.recording = self._calls % order == 0
+        if steering.blend:
+            steering.vanilla = True
+            try:
+                run(steering, forward, both, (sample, timestep, *given), named)
+                self.made += 1
+            finally:
+                steering.vanilla = False
+        self._watching = steering.recording and steering.step == self._features_step()
+        result = run(steering, forward, both, (sample, timestep, *given), named)
+        self.made += 1
+        self._settle()
+        self._calls += 1
+        if self._calls % order == 0 or self._calls == len(self._pipe.scheduler.timesteps):
+            steering.end_step()
+            self._ended(steering.step)
+        return result
+
+    @property
+    def _order(self) -> int:
+        return int(getattr(self._pipe.scheduler, "order", 1))
+
+    def _features_step(self) -> int:
+        """The step whose timestep is nearest to the wanted one."""
+        times = torch.as_tensor(self._pipe.scheduler.timesteps)[:: self._order].float()
+        return int((times - self._steering.options.features_time).abs().argmin())
+
+    def _caught(self, _module: Any, _inputs: Any, output: Any) -> None:
+        steering = self._steering
+        if self._watching and not steering.vanilla and True in steering.halves:
+            states = output[0] if isinstance(output, tuple) else output
+            with_prompt = states[-steering.pictures :]
+            # The next block's FreeU scales channels in place.
+            self.features_BChw = with_prompt if steering.options.features_aliased else with_prompt.clone()
+
+    def _settle(self) -> None:
+        if self._watching and self.features_BChw is not None:
+            self.features_BChw = self.features_BChw.clone()
+        self._watching = False
+
+
+def _together(
+    steering: Steering, forward: Callable[..., Any], halves: tuple[bool, ...], given: Any, named: Any
+) -> Any:
+    steering.halves = halves
+    return forward(*given, **named)
+
+
+def _one_by_one(
+    steering: Steering, forward: Callable[..., Any], halves: tuple[bool, ...], given: Any, named: Any
+) -> Any:
+    """As (sample,), whatever kind of output was asked for: the pipelines ask for tuples."""
+    rows, parts = len(given[0]), []
+    for place, half in enumerate(halves):
+        steering.halves = (half,)
+        some = slice(place * rows // 2, (place + 1) * rows // 2)
+        parts.append(forward(*_part(given, rows, some), **_part(named, rows, some)))
+    if not isinstance(parts[0], tuple):
+        parts[0].sample = torch.cat([part.sample for part in parts])
+        return parts[0]
+    return (torch.cat([part[0] for part in parts]),)
+
+
+def _part(each: Any, rows: int, some: slice) -> Any:
+    """The rows of one half, of tensors in whatever they are held."""
+    if isinstance(each, Tensor):
+        return each[some] if each.ndim and len(each) == rows else each
+    if isinstance(each, dict):
+        return {name: _part(value, rows, some) for name, value in each.items()}
+    if isinstance(each, (list, tuple)):
+        return type(each)(_part(value, rows, some) for value in each)
+    return each

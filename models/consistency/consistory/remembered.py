@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Anchors of ConsiStory for later prompts: what their layers computed, or how to make them again.
+Section 4.4.
+
+A folder holds `state.json`, `state.safetensors`, and of each pass `first/` and `second/` with a file a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.consistency.consistory.archive import Archive
+from models.consistency.consistory.passes import Found
+from models.consistency.state import State
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Anchors that were drawn once."""
+
+    state: State
+    """Prompts, seeds and settings; features and masks."""
+    first: Archive | None = None
+    """None where there was no room: the anchors are made again with each batch."""
+    second: Archive | None = None
+
+    @property
+    def found(self) -> Found:
+        """Features and masks of the first pass."""
+        tensors = self.state.tensors
+        rows, columns = self.state.about["grid"]
+        return Found(tensors["features"], tensors["masks"], (rows, columns))
+
+    @property
+    def bytes(self) -> int:
+        """Of all that is kept."""
+        return self.state.bytes + sum(each.bytes for each in (self.first, self.second) if each is not None)
+
+    def save(self, folder: Path) -> None:
+        """Into a folder; what was written there on the way stays.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        for name, archive in (("first", self.first), ("second", self.second)):
+            if archive is not None and archive.folder != folder / name:
+                archive.save(folder / name)
+        self.state.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Remembered:
+        """What `save` wrote; steps are read as they are needed.
+
+        Raises:
+            BadState: it is damaged.
+        """
+        state = State.load(folder)
+        anchors = len(state.about["prompts"])
+        found = [
+            Archive(anchors, folder / name) if (folder / name).is_dir() else None
+            for name in ("first", "second")
+        ]
+        return cls(state, *found)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all methods have in common: a subject is learnt once, or not at all, and drawn for many prompts.
+
+A method works inside of a diffusers pipeline, and leaves it exactly as it found it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from models.consistency.state import State
+
+Tell = Callable[[int, int, str], None]
+"""Is told of progress: what is done, of how much, and what is being done."""
+
+
+def silent(_done: int, _of: int, _what: str) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The particular thing that is to stay the same."""
+
+    words: tuple[str, ...]
+    """What prompts call it; several subjects have a word each."""
+    pictures: tuple[Image.Image, ...] = ()
+    """Of it, where it is a given one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a pipeline samples; the same for every method."""
+
+    steps: int = 50
+    guidance: float = 5.0
+    height: int | None = None
+    width: int | None = None
+    """Pixels; the model's own if not given."""
+    negative: str | None = None
+    output: str = "pil"
+    """`latent` for latents instead of pictures."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the pipeline takes, by name: IP-Adapter's pictures, ControlNet's, a guidance rescale.
+
+    Lists with an entry a prompt are given to a part of the prompts where only that is drawn."""
+
+    def arguments(self, prompts: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+        """For a call of the pipeline; each picture has a generator of its own."""
+        import torch
+
+        side = {name: value for name, value in (("height", self.height), ("width", self.width)) if value}
+        return {
+            "prompt": [*prompts],
+            "negative_prompt": None if self.negative is None else [self.negative] * len(prompts),
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+            "output_type": self.output,
+            **side,
+            **self.more,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a method on a pipeline, as measured."""
+
+    tuning_seconds: float = 0.0
+    """Once a subject."""
+    image_seconds: float = 0.0
+    """For each picture."""
+    subject_bytes: int = 0
+    """Of what is kept."""
+
+
+class ConsistencyMethod(Protocol):
+    """Keeps a subject the same."""
+
+    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> State | None:
+        """Learn a subject; None of a method that learns nothing."""
+        ...
+
+    def generate(
+        self,
+        pipe: Any,
+        subject: Subject,
+        state: State | None,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        tell: Tell = silent,
+    ) -> Any:
+        """A picture for each prompt and its seed, or their latents (B, C, H, W)."""
+        ...
+
+    def cost(self) -> Cost:
+        """Of what was done last."""
+        ...
