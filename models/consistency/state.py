@@ -72,11 +72,11 @@ class State:
         """
         if self.method != method:
             raise BadState(f"the state is one of {self.method}, not of {method}; give one that {method} made")
-        plain = json.loads(json.dumps(dict(wanted)))
-        for name, value in plain.items():
-            if self.about.get(name) != value:
+        made = json.loads(json.dumps(dict(self.about)))
+        for name, value in json.loads(json.dumps(dict(wanted))).items():
+            if made.get(name) != value:
                 raise BadState(
-                    f"the state was made with {name} {self.about.get(name)}, and is used with {value}; "
+                    f"the state was made with {name} {made.get(name)}, and is used with {value}; "
                     "use the same, or tune the subject again"
                 )
 

@@ -48,7 +48,7 @@ class Archive:
         ]
 
     def keep_output(self, step: int, name: str, output_APC: Tensor) -> None:
-        """Of a layer's output, after injection, the half with the prompt."""
+        """Of a layer's output the half with the prompt, as others take it."""
         self._keep(step, f"{name}|output", output_APC)
 
     def output(self, step: int, name: str, like: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class Calls:
         """Evaluations of the UNet on the whole batch."""
         self.features_BChw: Tensor | None = None
         """Of the half with the prompt, at the step nearest to `features_time`."""
+        self.features_time: float | None = None
+        """Timestep that they are of."""
         self._calls = 0
         self._watching = False
 
@@ -81,7 +83,7 @@ class Calls:
         self._watching = steering.recording and steering.step == self._features_step()
         result = run(steering, forward, both, (sample, timestep, *given), named)
         self.made += 1
-        self._settle()
+        self._settle(timestep)
         self._calls += 1
         if self._calls % order == 0 or self._calls == len(self._pipe.scheduler.timesteps):
             steering.end_step()
@@ -105,9 +107,10 @@ class Calls:
             # The next block's FreeU scales channels in place.
             self.features_BChw = with_prompt if steering.options.features_aliased else with_prompt.clone()
 
-    def _settle(self) -> None:
+    def _settle(self, timestep: Any) -> None:
         if self._watching and self.features_BChw is not None:
             self.features_BChw = self.features_BChw.clone()
+            self.features_time = float(timestep)
         self._watching = False
 
 

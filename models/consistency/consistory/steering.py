@@ -132,7 +132,9 @@ class Steering:
         options = self.options
         blended = injected(with_prompt, self.matches, options.injection, options.injection_order, remembered)
         if self.writing is not None:
-            self.writing.keep_output(self.step, name, blended)
+            # What pictures of the same batch would have taken.
+            in_turn = options.injection_order == "sequential"
+            self.writing.keep_output(self.step, name, blended if in_turn else with_prompt)
         return torch.cat([others, blended])
 
     def query_of(self, name: str, query: Tensor) -> None:

@@ -260,7 +260,7 @@ def test_the_pipeline_is_left_as_it_was(freeu, fails, monkeypatch):
     torch.manual_seed(7)
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     if fails:
-        monkeypatch.setattr(Calls, "_settle", lambda _: 1 / 0)
+        monkeypatch.setattr(Calls, "_settle", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             drawn(pipe, Options())
     else:
