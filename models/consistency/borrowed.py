@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -35,6 +35,48 @@ def borrowed(pipe: Any) -> Iterator[Any]:
             _put_back(block, values)
         pipe.__dict__.clear()
         pipe.__dict__.update(notes)
+
+
+@contextmanager
+def intercepted(unet: Any, call: Callable[..., Any]) -> Iterator[None]:
+    """Each call of the UNet goes to `call`, which gets the UNet's own `forward` and then what was given."""
+    forward, own = unet.forward, unet.__dict__.get("forward")
+    unet.forward = lambda *given, **named: call(forward, *given, **named)
+    try:
+        yield
+    finally:
+        _put_back(unet, {"forward": own})
+
+
+@contextmanager
+def frozen(*modules: Any) -> Iterator[None]:
+    """Modules in evaluation and without gradients of their own, which still flow through them."""
+    parameters = [(each, each.requires_grad) for module in modules for each in module.parameters()]
+    modes = [(each, each.training) for module in modules for each in module.modules()]
+    try:
+        for parameter, _ in parameters:
+            parameter.requires_grad_(False)
+        for module in modules:
+            module.eval()
+        yield
+    finally:
+        for parameter, wanted in parameters:
+            parameter.requires_grad_(wanted)
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def checkpointed(unet: Any, wanted: bool) -> Iterator[None]:
+    """The UNet with less memory for its gradient, if that is wanted."""
+    before = unet.is_gradient_checkpointing
+    if wanted and not before:
+        unet.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        if wanted and not before:
+            unet.disable_gradient_checkpointing()
 
 
 def _put_back(module: Any, values: dict[str, Any]) -> None:

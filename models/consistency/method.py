@@ -31,6 +31,13 @@ class Subject:
     """What prompts call it; several subjects have a word each."""
     pictures: tuple[Image.Image, ...] = ()
     """Of it, where it is a given one."""
+    prompt: str | None = None
+    """That it is first drawn with, where a method draws it; of the words alone if not given."""
+
+    @property
+    def text(self) -> str:
+        """That prompt."""
+        return self.prompt or "a " + " and a ".join(self.words)
 
 
 @dataclass(frozen=True, kw_only=True)

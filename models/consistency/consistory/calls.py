@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.consistency.borrowed import intercepted
 from models.consistency.consistory.layers import steered_layers
 from models.consistency.consistory.steering import Steering
 from models.consistency.unet_layout import features_block
@@ -44,17 +45,12 @@ class Calls:
         """The UNet steered; everything back afterwards."""
         unet, options = self._pipe.unet, self._steering.options
         block = features_block(unet) if options.features_block is None else options.features_block
-        forward, own = unet.forward, unet.__dict__.get("forward")
         hook = unet.up_blocks[block].register_forward_hook(self._caught)
-        unet.forward = lambda *given, **named: self._call(forward, *given, **named)
         try:
-            with steered_layers(unet, self._steering):
+            with steered_layers(unet, self._steering), intercepted(unet, self._call):
                 yield
         finally:
             hook.remove()
-            del unet.forward
-            if own is not None:
-                unet.forward = own
 
     def _call(
         self, forward: Callable[..., Any], sample: Tensor, timestep: Any, *given: Any, **named: Any

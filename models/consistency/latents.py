@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as latents, and what a UNet is to predict of noisy ones.
+
+Shapes: B pictures, C latent channels, H, W latent cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@torch.no_grad()
+def encoded_pictures(
+    pipe: Any, pictures: Sequence[Image.Image], height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of their scaled latents, float32 (B, C, H, W).
+
+    Args:
+        pipe: with the autoencoder.
+        pictures: of any size; the largest part in the middle with the wanted ratio is taken.
+        height: wanted, pixels.
+        width: wanted.
+    """
+    from PIL import ImageOps
+
+    fitted = [ImageOps.fit(picture.convert("RGB"), (width, height), method=3) for picture in pictures]
+    image_BHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in fitted]))
+    vae = pipe.vae
+    image_BCHW = image_BHWC.movedim(-1, 1).to(vae.device, vae.dtype) / 127.5 - 1
+    posterior = vae.encode(image_BCHW).latent_dist
+    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    scale = vae.config.scaling_factor
+    return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale
+
+
+class Noise:
+    """A pipeline's schedule of noise, for training."""
+
+    def __init__(self, pipe: Any) -> None:
+        """
+        Args:
+            pipe: its scheduler says how noise grows, and what the UNet predicts.
+
+        Raises:
+            ValueError: it predicts neither noise nor velocity.
+        """
+        from diffusers import DDPMScheduler
+
+        self._scheduler: Any = DDPMScheduler.from_config(pipe.scheduler.config)
+        self.steps = int(self._scheduler.config.num_train_timesteps)
+        self._prediction = self._scheduler.config.prediction_type
+        if self._prediction not in ("epsilon", "v_prediction"):
+            raise ValueError(f"the model predicts {self._prediction}; it must be epsilon or v_prediction")
+
+    def added(self, latents_BCHW: Tensor, noise_BCHW: Tensor, time_B: Tensor) -> Tensor:
+        """Noisy latents."""
+        return self._scheduler.add_noise(latents_BCHW, noise_BCHW, time_B)
+
+    def target(self, latents_BCHW: Tensor, noise_BCHW: Tensor, time_B: Tensor) -> Tensor:
+        """What the UNet is to predict of them."""
+        if self._prediction == "epsilon":
+            return noise_BCHW
+        return self._scheduler.get_velocity(latents_BCHW, noise_BCHW, time_B)

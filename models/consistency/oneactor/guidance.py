@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cluster guidance inside of a pipeline's own (equation 19): to the target, away from the average of others.
+
+Shapes: B pictures, R = G * B rows of a call with G halves, L tokens, D width of a text's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.consistency.oneactor.offsets import Places, with_offsets
+from models.consistency.oneactor.options import Options
+
+
+@dataclass
+class Guidance:
+    """Changes a UNet's calls; the pipeline then guides as it always does."""
+
+    pipe: Any
+    options: Options
+    places: Places
+    target_TD: Tensor
+    average_TD: Tensor
+    pictures: int
+    rows: int = 0
+    """That the UNet has computed so far."""
+    calls: int = 0
+
+    def __call__(
+        self,
+        forward: Callable[..., Any],
+        sample: Tensor,
+        timestep: Any,
+        encoder_hidden_states: Tensor,
+        *more: Any,
+        **named: Any,
+    ) -> Any:
+        """See `borrowed.intercepted`; pipelines ask for tuples."""
+        if not self._guides():
+            self.rows += len(sample)
+            return forward(sample, timestep, encoder_hidden_states, *more, **named)
+        both = len(sample) == 2 * self.pictures
+        excludes = both and self.options.exclusion != 0
+        towards = self._offset(encoder_hidden_states, self.options.strength * self.target_TD)
+        if not excludes:
+            self.rows += len(sample)
+            return forward(sample, timestep, towards, *more, **named)
+        last = slice(-self.pictures, None)
+        away = self._offset(encoder_hidden_states, self.average_TD)[last]
+        again = _with_rows(named, len(sample), last)
+        sample = torch.cat([sample, sample[last]])
+        self.rows += len(sample)
+        predicted = forward(sample, timestep, torch.cat([towards, away]), *more, **again)[0]
+        return (self._composed(*predicted.chunk(3)),)
+
+    def _composed(self, nothing: Tensor, target: Tensor, others: Tensor) -> Tensor:
+        """Two halves of which the pipeline makes equation 19."""
+        scale, exclusion = self.pipe.guidance_scale, self.options.exclusion
+        wanted = (scale + exclusion) * (target - nothing) - exclusion * (others - nothing)
+        return torch.cat([nothing, nothing + wanted / scale])
+
+    def _guides(self) -> bool:
+        scheduler = self.pipe.scheduler
+        order = int(getattr(scheduler, "order", 1))
+        step, steps = self.calls // order, -(-len(scheduler.timesteps) // order)
+        self.calls += 1
+        return self.options.guides(step, steps)
+
+    def _offset(self, states_RLD: Tensor, offset_TD: Tensor) -> Tensor:
+        first = len(states_RLD) - self.pictures
+        places = Places(self.places.row + first, self.places.token, self.places.offset)
+        return with_offsets(states_RLD, places, offset_TD)
+
+
+def _with_rows(each: Any, rows: int, last: slice) -> Any:
+    """Tensors with a row a picture, in whatever they are held, with the last rows once more."""
+    if isinstance(each, Tensor):
+        return torch.cat([each, each[last]]) if each.ndim and len(each) == rows else each
+    if isinstance(each, Mapping):
+        return {name: _with_rows(value, rows, last) for name, value in each.items()}
+    if isinstance(each, (list, tuple)):
+        return type(each)(_with_rows(value, rows, last) for value in each)
+    return each

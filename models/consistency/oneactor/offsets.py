@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Offsets of a subject's words, added to the states of a text where these words stand.
+
+Shapes: B prompts, L tokens, D width of a state, T tokens of all words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.consistency.words import encoded_prompt, spans_of_any
+
+
+class Places(NamedTuple):
+    """Where offsets go, one entry a token."""
+
+    row: Tensor
+    """int64, of the prompt."""
+    token: Tensor
+    """int64, in it."""
+    offset: Tensor
+    """int64, which of the T."""
+
+
+def word_sizes(tokenizer: Any, words: Sequence[str]) -> list[int]:
+    """Tokens of each word."""
+    return [len(tokenizer(word, add_special_tokens=False).input_ids) for word in words]
+
+
+def places_of(pipe: Any, prompts: Sequence[str], words: Sequence[str]) -> Places:
+    """Of every occurrence of the words; of a plural with more tokens the last offset is taken again.
+
+    Raises:
+        WordNotFound: a prompt has none of the words.
+    """
+    sizes, found = word_sizes(pipe.tokenizer, words), []
+    for row, prompt in enumerate(prompts):
+        spans = spans_of_any(pipe.tokenizer, encoded_prompt(pipe, prompt), words)
+        for number, occurrences in enumerate(spans):
+            begin = sum(sizes[:number])
+            for occurrence in occurrences:
+                last = sizes[number] - 1
+                found += [(row, token, begin + min(k, last)) for k, token in enumerate(occurrence)]
+    return Places(*torch.tensor(found, dtype=torch.int64).reshape(-1, 3).T)
+
+
+def with_offsets(states_BLD: Tensor, places: Places, offsets: Tensor) -> Tensor:
+    """The states with offsets added, all other rows as they are; differentiable in the offsets.
+
+    Args:
+        states_BLD: of the prompts.
+        places: see `places_of`.
+        offsets: (T, D) for all prompts, or (B, T, D) for each its own.
+    """
+    places = Places(*(each.to(states_BLD.device) for each in places))
+    chosen = offsets[places.offset] if offsets.ndim == 2 else offsets[places.row, places.offset]
+    added = states_BLD[places.row, places.token] + chosen.to(states_BLD)
+    return states_BLD.index_put((places.row, places.token), added)

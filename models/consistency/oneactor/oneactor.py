@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OneActor: a subject learnt in minutes as two offsets of its word (Wang et al. 2024, arXiv 2404.10267).
+
+An implementation of its own, from the paper.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from models.consistency.borrowed import borrowed, intercepted
+from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.oneactor.cluster import Cluster, drawn_cluster
+from models.consistency.oneactor.guidance import Guidance
+from models.consistency.oneactor.offsets import places_of
+from models.consistency.oneactor.options import Options
+from models.consistency.oneactor.templates import sentences
+from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
+from models.consistency.state import State, backbone
+
+
+class OneActor:
+    """Learns a subject from one picture of a prompt, told apart from the others of that prompt."""
+
+    name = "oneactor"
+
+    def __init__(self, options: Options | None = None) -> None:
+        """
+        Args:
+            options: see there; the `quality` preset if not given.
+        """
+        self.options = options or Options()
+        self.losses: list[float] = []
+        """Of the last tuning."""
+        self.rows = 0
+        """Rows that the UNet computed in the last `generate`."""
+        self._cost = Cost()
+
+    def cost(self) -> Cost:
+        """Of the last tuning and the last drawing."""
+        return self._cost
+
+    def cluster(
+        self, pipe: Any, subject: Subject, sampling: Sampling, target: int = 0, tell: Tell = silent
+    ) -> Cluster:
+        """Draw the pictures that a subject is learnt from, to choose the target among them."""
+        seeds = [
+            self.options.seed + place for place in range(self.options.auxiliaries + (not subject.pictures))
+        ]
+        return drawn_cluster(pipe, subject, seeds, target, sampling, tell)
+
+    def fit(
+        self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent, target: int = 0
+    ) -> State:
+        """Learn a subject.
+
+        Args:
+            pipe: a Stable Diffusion or SDXL pipeline; its weights are not touched.
+            subject: its words, the prompt that draws it, and a picture of it if it is a given one.
+            sampling: how the pictures are drawn that it is learnt from.
+            tell: of progress.
+            target: which of the drawn pictures shows it.
+
+        Raises:
+            WordNotFound: the prompt lacks the words.
+        """
+        began = time.perf_counter()
+        cluster = self.cluster(pipe, subject, sampling, target, tell)
+        tuning = prepared(
+            pipe, cluster, subject.words, sentences(self.options.kind, subject.words), self.options
+        )
+        self.losses = tuned(tuning, self.options, tell)
+        offsets = (each.cpu() for each in final_offsets(tuning, self.options))
+        state = State(
+            self.name,
+            {
+                "backbone": backbone(pipe),
+                "words": [*subject.words],
+                "prompt": subject.text,
+                "options": asdict(self.options),
+            },
+            dict(zip(("target", "average"), offsets, strict=True)),
+        )
+        self._cost = Cost(tuning_seconds=time.perf_counter() - began, subject_bytes=state.bytes)
+        return state
+
+    def generate(
+        self,
+        pipe: Any,
+        subject: Subject,
+        state: State | None,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        tell: Tell = silent,
+    ) -> Any:
+        """See `ConsistencyMethod.generate`; `sampling.guidance` is eta 1 less eta 2.
+
+        Raises:
+            ValueError: there is no state.
+            WordNotFound: a prompt has none of the words.
+            BadState: the state is of another model or of other words.
+        """
+        if state is None:
+            raise ValueError("OneActor needs a state; tune the subject first")
+        state.check(self.name, {"backbone": backbone(pipe), "words": [*subject.words]})
+        began = time.perf_counter()
+        with torch.no_grad(), borrowed(pipe) as ours:
+            target, average = (state.tensors[name].to(pipe.unet.device) for name in ("target", "average"))
+            places = places_of(ours, prompts, subject.words)
+            guidance = Guidance(ours, self.options, places, target, average, len(prompts))
+            arguments = sampling.arguments(prompts, seeds)
+            arguments["callback_on_step_end"] = _telling(sampling, tell)
+            with intercepted(ours.unet, guidance):
+                images = ours(**arguments).images
+        self.rows = guidance.rows
+        spent = (time.perf_counter() - began) / len(prompts)
+        self._cost = Cost(self._cost.tuning_seconds, spent, state.bytes)
+        return images
+
+
+def _telling(sampling: Sampling, tell: Tell) -> Any:
+    other = sampling.more.get("callback_on_step_end")
+
+    def told(pipe: Any, step: int, at: Any, values: dict[str, Any]) -> dict[str, Any]:
+        tell(step + 1, sampling.steps, "drawing")
+        return values if other is None else other(pipe, step, at, values)
+
+    return told

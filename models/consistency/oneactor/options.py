@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OneActor's knobs, with the paper's numbers where paper and code agree.
+
+Source: Wang et al. 2024, "OneActor: Consistent Character Generation via Cluster-Conditioned Guidance",
+arXiv 2404.10267.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+Kind = Literal["character", "object", "style"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The `quality` preset."""
+
+    kind: Kind = "character"
+    """Of the subject: which sentences it is learnt in."""
+    auxiliaries: int = 10
+    """Other pictures of the target's prompt, that the subject is told apart from (section 4.2)."""
+    rows: int = 3
+    """Of them in a tuning step."""
+    steps: int = 200
+    lr: float = 1e-4
+    weight_decay: float = 1e-2
+    auxiliary_weight: float = 0.5
+    """lambda 1 (equation 14)."""
+    average_weight: float = 0.2
+    """lambda 2."""
+    average_picture: Literal["target", "random"] = "target"
+    """Which picture goes with the average offset: always the target's, or any."""
+    flip: bool = True
+    """Whether pictures are mirrored at random."""
+    head: Literal["layernorm", "adain"] = "layernorm"
+    """What an offset's statistics are: free, or those of the word that it is added to."""
+    statistics: Literal["batch", "running"] = "batch"
+    """Of batch normalisation when offsets are taken in the end."""
+    strength: float = 0.8
+    """v: of the target's offset when drawing."""
+    exclusion: float = 1.0
+    """eta 2: how much the average of others is kept away from; eta 1 is guidance and this together."""
+    guided: tuple[float, float] = (0.0, 2 / 3)
+    """From which part of the steps to which the subject guides."""
+    gradient_checkpointing: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say.
+
+        Raises:
+            ValueError: a number makes no sense.
+        """
+        for name in ("auxiliaries", "rows", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        if not 0 <= self.guided[0] <= self.guided[1] <= 1:
+            raise ValueError(f"guided is {self.guided}; it must be two parts in [0, 1], in order")
+
+    def fast(self) -> Self:
+        """Without exclusion, at no extra cost."""
+        return replace(self, exclusion=0.0)
+
+    def guides(self, step: int, steps: int) -> bool:
+        """Whether the subject guides at a step."""
+        begin, end = (round(part * steps) for part in self.guided)
+        return begin <= step < end
