@@ -41,6 +41,22 @@ def encoded_pictures(
     return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale
 
 
+def random_crops(
+    pictures: Sequence[Image.Image], height: int, width: int, generator: torch.Generator
+) -> list[Image.Image]:
+    """The largest part of each with the wanted ratio, anywhere."""
+    crops = []
+    for picture in pictures:
+        scale = min(picture.width / width, picture.height / height)
+        wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+        left, top = (
+            int(torch.randint(most + 1, (), generator=generator))
+            for most in (picture.width - wide, picture.height - high)
+        )
+        crops.append(picture.crop((left, top, left + wide, top + high)))
+    return crops
+
+
 class Noise:
     """A pipeline's schedule of noise, for training."""
 

@@ -73,6 +73,16 @@ class Sampling:
             **self.more,
         }
 
+    def telling(self, tell: Tell) -> Callable[..., dict[str, Any]]:
+        """What a pipeline calls after each step; the user's own, if there is one, as well."""
+        other = self.more.get("callback_on_step_end")
+
+        def told(pipe: Any, step: int, at: Any, values: dict[str, Any]) -> dict[str, Any]:
+            tell(step + 1, self.steps, "drawing")
+            return values if other is None else other(pipe, step, at, values)
+
+        return told
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.consistency.oneactor.offsets import Places, with_offsets
+from models.consistency.offsets import Places, with_offsets
 from models.consistency.oneactor.options import Options
 
 

@@ -15,13 +15,13 @@ import torch
 
 from models.consistency.borrowed import borrowed, intercepted
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.offsets import places_of
 from models.consistency.oneactor.cluster import Cluster, drawn_cluster
 from models.consistency.oneactor.guidance import Guidance
-from models.consistency.oneactor.offsets import places_of
 from models.consistency.oneactor.options import Options
-from models.consistency.oneactor.templates import sentences
 from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
 from models.consistency.state import State, backbone
+from models.consistency.templates import SENTENCES, Kind
 
 
 class OneActor:
@@ -115,7 +115,7 @@ class OneActor:
             places = places_of(ours, prompts, subject.words)
             guidance = Guidance(ours, self.options, places, target, average, len(prompts))
             arguments = sampling.arguments(prompts, seeds)
-            arguments["callback_on_step_end"] = _telling(sampling, tell)
+            arguments["callback_on_step_end"] = sampling.telling(tell)
             with intercepted(ours.unet, guidance):
                 images = ours(**arguments).images
         self.rows = guidance.rows
@@ -124,11 +124,6 @@ class OneActor:
         return images
 
 
-def _telling(sampling: Sampling, tell: Tell) -> Any:
-    other = sampling.more.get("callback_on_step_end")
-
-    def told(pipe: Any, step: int, at: Any, values: dict[str, Any]) -> dict[str, Any]:
-        tell(step + 1, sampling.steps, "drawing")
-        return values if other is None else other(pipe, step, at, values)
-
-    return told
+def sentences(kind: Kind, words: Sequence[str]) -> list[str]:
+    """Every sentence of a kind about the words, joined by and."""
+    return [sentence.format(" and a ".join(words)) for sentence in SENTENCES[kind]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-Kind = Literal["character", "object", "style"]
+from models.consistency.templates import Kind
 
 
 @dataclass(frozen=True, kw_only=True)

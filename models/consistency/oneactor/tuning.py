@@ -18,8 +18,8 @@ from torch import Tensor
 from models.consistency.borrowed import checkpointed, frozen
 from models.consistency.latents import Noise
 from models.consistency.method import Tell
+from models.consistency.offsets import Places, places_of, with_offsets
 from models.consistency.oneactor.cluster import Cluster
-from models.consistency.oneactor.offsets import Places, places_of, with_offsets
 from models.consistency.oneactor.options import Options
 from models.consistency.oneactor.projector import Projector
 from models.consistency.text import Texts, texts_of

@@ -9,11 +9,10 @@ from diffusers import HeunDiscreteScheduler
 from PIL import Image
 
 from models.consistency.method import Subject
+from models.consistency.offsets import places_of, with_offsets, word_sizes
 from models.consistency.oneactor.cluster import watched_middle
-from models.consistency.oneactor.offsets import places_of, with_offsets, word_sizes
-from models.consistency.oneactor.oneactor import OneActor
+from models.consistency.oneactor.oneactor import OneActor, sentences
 from models.consistency.oneactor.options import Options
-from models.consistency.oneactor.templates import sentences
 from models.consistency.oneactor.tuning import (
     final_offsets,
     prepared,

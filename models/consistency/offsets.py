@@ -6,6 +6,7 @@ Shapes: B prompts, L tokens, D width of a state, T tokens of all words.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,20 +33,35 @@ def word_sizes(tokenizer: Any, words: Sequence[str]) -> list[int]:
 
 
 def places_of(pipe: Any, prompts: Sequence[str], words: Sequence[str]) -> Places:
-    """Of every occurrence of the words; of a plural with more tokens the last offset is taken again.
+    """Of the occurrences of the words; of a plural with more tokens the last offset is taken again.
 
     Raises:
         WordNotFound: a prompt has none of the words.
     """
     sizes, found = word_sizes(pipe.tokenizer, words), []
     for row, prompt in enumerate(prompts):
-        spans = spans_of_any(pipe.tokenizer, encoded_prompt(pipe, prompt), words)
-        for number, occurrences in enumerate(spans):
-            begin = sum(sizes[:number])
+        for number, occurrences in enumerate(own_spans(pipe, prompt, words)):
+            begin, last = sum(sizes[:number]), sizes[number] - 1
             for occurrence in occurrences:
-                last = sizes[number] - 1
                 found += [(row, token, begin + min(k, last)) for k, token in enumerate(occurrence)]
     return Places(*torch.tensor(found, dtype=torch.int64).reshape(-1, 3).T)
+
+
+def own_spans(pipe: Any, prompt: str, words: Sequence[str]) -> list[list[list[int]]]:
+    """For each word its spans: all there are; of a word that is there more than once one after the other.
+
+    So two dogs of which each is a subject are the first and the second dog of the prompt.
+
+    Raises:
+        WordNotFound: the prompt has none of the words.
+    """
+    spans = spans_of_any(pipe.tokenizer, encoded_prompt(pipe, prompt), words)
+    turn: Counter[str] = Counter()
+    for number, word in enumerate(words):
+        if words.count(word) > 1:
+            spans[number] = spans[number][turn[word] : turn[word] + 1]
+            turn[word] += 1
+    return spans
 
 
 def with_offsets(states_BLD: Tensor, places: Places, offsets: Tensor) -> Tensor:
