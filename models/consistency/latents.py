@@ -76,12 +76,21 @@ class Noise:
         if self._prediction not in ("epsilon", "v_prediction"):
             raise ValueError(f"the model predicts {self._prediction}; it must be epsilon or v_prediction")
 
+    @property
+    def velocity(self) -> bool:
+        """Whether the UNet predicts velocities, not noise."""
+        return self._prediction == "v_prediction"
+
+    def kept(self, time_B: Tensor) -> Tensor:
+        """Share of the signal's power that is left, (B,)."""
+        return self._scheduler.alphas_cumprod.to(time_B.device)[time_B]
+
     def added(self, latents_BCHW: Tensor, noise_BCHW: Tensor, time_B: Tensor) -> Tensor:
         """Noisy latents."""
         return self._scheduler.add_noise(latents_BCHW, noise_BCHW, time_B)
 
     def target(self, latents_BCHW: Tensor, noise_BCHW: Tensor, time_B: Tensor) -> Tensor:
         """What the UNet is to predict of them."""
-        if self._prediction == "epsilon":
+        if not self.velocity:
             return noise_BCHW
         return self._scheduler.get_velocity(latents_BCHW, noise_BCHW, time_B)

@@ -31,6 +31,8 @@ class Subject:
     """What prompts call it; several subjects have a word each."""
     pictures: tuple[Image.Image, ...] = ()
     """Of it, where it is a given one."""
+    captions: tuple[str, ...] = ()
+    """Of the pictures, with the word; simple ones where not given."""
     prompt: str | None = None
     """That it is first drawn with, where a method draws it; of the words alone if not given."""
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts as a UNet is given them while something is trained, whichever text encoders there are.
 
-Shapes: B prompts, L tokens, D width of a state.
+Shapes: B prompts, L tokens, D width of a state, E width of a pooled text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,40 @@ def texts_of(pipe: Any, prompts: Sequence[str], height: int, width: int) -> Text
     )
     time_ids = ids_1N.to(device).repeat(len(prompts), 1)
     return Texts(states_BLD, {"text_embeds": pooled_BD, "time_ids": time_ids})
+
+
+class Encoders(nn.Module):
+    """A pipeline's text encoders, or copies of them, with gradient: states as the UNet gets them."""
+
+    def __init__(self, pipe: Any, copies: bool) -> None:
+        """
+        Args:
+            pipe: with one or two.
+            copies: whether they are to be trained apart from the pipeline's own, in float32.
+        """
+        super().__init__()
+        names = [name for name in ("text_encoder", "text_encoder_2") if hasattr(pipe, name)]
+        found = [getattr(pipe, name) for name in names]
+        self.encoders = nn.ModuleList([deepcopy(each).float() if copies else each for each in found])
+        self._tokenizers = [getattr(pipe, name.replace("text_encoder", "tokenizer")) for name in names]
+
+    def forward(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        """(B, L, D): the last states of one encoder, the last but one of two side by side; and of two the
+        pooled text (B, E)."""
+        several = len(self.encoders) > 1
+        parts, pooled = [], None
+        for encoder, tokenizer in zip(self.encoders, self._tokenizers, strict=True):
+            ids_BL = tokenizer(
+                [*prompts],
+                padding="max_length",
+                truncation=True,
+                max_length=tokenizer.model_max_length,
+                return_tensors="pt",
+            ).input_ids.to(next(encoder.parameters()).device)
+            found = encoder(ids_BL, output_hidden_states=several)
+            parts.append(found.hidden_states[-2] if several else found[0])
+            pooled = found[0] if several else None
+        return torch.cat(parts, dim=-1), pooled
 
 
 def pixels_of(pipe: Any, height: int | None, width: int | None) -> tuple[int, int]:

@@ -25,7 +25,7 @@ def token_spans(tokenizer: Any, prompt: str, phrase: str) -> list[list[int]]:
     Raises:
         WordNotFound: there is none, with prompt and phrase.
     """
-    ranges = [match.span() for match in _pattern(phrase).finditer(prompt)]
+    ranges = whole_words(prompt, phrase)
     if not ranges:
         raise WordNotFound(
             f"the prompt {prompt!r} does not have {phrase!r}; add it, or name a word that it has"
@@ -47,6 +47,11 @@ def token_spans(tokenizer: Any, prompt: str, phrase: str) -> list[list[int]]:
             "the text encoder reads; move it to the front"
         )
     return whole
+
+
+def whole_words(text: str, phrase: str) -> list[tuple[int, int]]:
+    """Begin and end of each occurrence of a word or phrase, as `token_spans` has it."""
+    return [match.span() for match in _pattern(phrase).finditer(text)]
 
 
 def spans_of_any(tokenizer: Any, prompt: str, phrases: Sequence[str]) -> list[list[list[int]]]:

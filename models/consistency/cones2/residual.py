@@ -7,56 +7,22 @@ Shapes: B pictures, L tokens, D width of a state, M tokens of the word, C latent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.consistency.borrowed import checkpointed, frozen
 from models.consistency.cones2.options import Options
 from models.consistency.latents import Noise, encoded_pictures, random_crops
 from models.consistency.method import Tell
-from models.consistency.text import Texts, texts_of
+from models.consistency.text import Encoders, Texts, texts_of
 from models.consistency.words import token_spans
 
 if TYPE_CHECKING:
     from PIL import Image
-
-
-class Encoders(nn.Module):
-    """A pipeline's text encoders, or copies of them: states as the UNet gets them."""
-
-    def __init__(self, pipe: Any, copies: bool) -> None:
-        """
-        Args:
-            pipe: with one or two.
-            copies: whether they are to be trained apart from the pipeline's own.
-        """
-        super().__init__()
-        names = [name for name in ("text_encoder", "text_encoder_2") if hasattr(pipe, name)]
-        found = [getattr(pipe, name) for name in names]
-        self.encoders = nn.ModuleList([deepcopy(each).float() if copies else each for each in found])
-        self._tokenizers = [getattr(pipe, name.replace("text_encoder", "tokenizer")) for name in names]
-
-    def forward(self, prompts: Sequence[str]) -> Tensor:
-        """(B, L, D): the last states of one encoder, the last but one of two side by side."""
-        device = next(self.encoders.parameters()).device
-        several = len(self.encoders) > 1
-        parts = []
-        for encoder, tokenizer in zip(self.encoders, self._tokenizers, strict=True):
-            ids_BL = tokenizer(
-                [*prompts],
-                padding="max_length",
-                truncation=True,
-                max_length=tokenizer.model_max_length,
-                return_tensors="pt",
-            ).input_ids.to(device)
-            found = encoder(ids_BL, output_hidden_states=several)
-            parts.append(found.hidden_states[-2] if several else found[0])
-        return torch.cat(parts, dim=-1)
 
 
 def preservation(states_BLD: Tensor, before_1LD: Tensor, span: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -92,7 +58,7 @@ class Training:
         self, latents_BCHW: Tensor, noise_BCHW: Tensor, time_B: Tensor, options: Options
     ) -> tuple[Tensor, Tensor]:
         """In all, and of denoising alone."""
-        states_BLD = self.encoders([self.word] * len(latents_BCHW))
+        states_BLD, _ = self.encoders([self.word] * len(latents_BCHW))
         texts = self.texts.rows([0] * len(latents_BCHW)).with_states(states_BLD)
         noisy = self.noise.added(latents_BCHW, noise_BCHW, time_B).to(self.pipe.unet.dtype)
         predicted = texts.predicted(self.pipe.unet, noisy, time_B)
@@ -107,7 +73,7 @@ def prepared(pipe: Any, word: str, height: int, width: int) -> Training:
     encoders = Encoders(pipe, copies=True).train()
     with torch.no_grad():
         texts = texts_of(pipe, [word], height, width)
-        before_1LD = Encoders(pipe, copies=False)([word]).float()
+        before_1LD = Encoders(pipe, copies=False)([word])[0].float()
     span = token_spans(pipe.tokenizer, word, word)[0]
     return Training(pipe, encoders, word, span, before_1LD, texts, Noise(pipe))
 
@@ -148,7 +114,8 @@ def trained(
 def residual_of(pipe: Any, encoders: Encoders, word: str, captions: Sequence[str]) -> Tensor:
     """The mean over captions of what the word's states gained, float32 (M, D)."""
     texts = [caption.format(word) for caption in captions]
-    change_BLD = encoders(texts).float() - Encoders(pipe, copies=False)(texts).float()
+    tuned_BLD, plain_BLD = (each(texts)[0].float() for each in (encoders, Encoders(pipe, copies=False)))
+    change_BLD = tuned_BLD - plain_BLD
     # The last occurrence: a caption may begin with the word's own letters.
     spans = [token_spans(pipe.tokenizer, text, word)[-1] for text in texts]
     return torch.stack([change_BLD[row, span] for row, span in enumerate(spans)]).mean(0)

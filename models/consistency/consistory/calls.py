@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.consistency.borrowed import intercepted
+from models.consistency.call_rows import with_rows
 from models.consistency.consistory.layers import steered_layers
 from models.consistency.consistory.steering import Steering
 from models.consistency.unet_layout import features_block
@@ -124,20 +126,13 @@ def _one_by_one(
     rows, parts = len(given[0]), []
     for place, half in enumerate(halves):
         steering.halves = (half,)
-        some = slice(place * rows // 2, (place + 1) * rows // 2)
-        parts.append(forward(*_part(given, rows, some), **_part(named, rows, some)))
+        which = partial(_half, place)
+        parts.append(forward(*with_rows(given, rows, which), **with_rows(named, rows, which)))
     if not isinstance(parts[0], tuple):
         parts[0].sample = torch.cat([part.sample for part in parts])
         return parts[0]
     return (torch.cat([part[0] for part in parts]),)
 
 
-def _part(each: Any, rows: int, some: slice) -> Any:
-    """The rows of one half, of tensors in whatever they are held."""
-    if isinstance(each, Tensor):
-        return each[some] if each.ndim and len(each) == rows else each
-    if isinstance(each, dict):
-        return {name: _part(value, rows, some) for name, value in each.items()}
-    if isinstance(each, (list, tuple)):
-        return type(each)(_part(value, rows, some) for value in each)
-    return each
+def _half(place: int, rows: Tensor) -> Tensor:
+    return rows.chunk(2)[place]

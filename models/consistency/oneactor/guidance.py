@@ -6,13 +6,14 @@ Shapes: B pictures, R = G * B rows of a call with G halves, L tokens, D width of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.consistency.call_rows import with_rows
 from models.consistency.offsets import Places, with_offsets
 from models.consistency.oneactor.options import Options
 
@@ -52,7 +53,7 @@ class Guidance:
             return forward(sample, timestep, towards, *more, **named)
         last = slice(-self.pictures, None)
         away = self._offset(encoder_hidden_states, self.average_TD)[last]
-        again = _with_rows(named, len(sample), last)
+        again = with_rows(named, len(sample), lambda each: torch.cat([each, each[last]]))
         sample = torch.cat([sample, sample[last]])
         self.rows += len(sample)
         predicted = forward(sample, timestep, torch.cat([towards, away]), *more, **again)[0]
@@ -75,14 +76,3 @@ class Guidance:
         first = len(states_RLD) - self.pictures
         places = Places(self.places.row + first, self.places.token, self.places.offset)
         return with_offsets(states_RLD, places, offset_TD)
-
-
-def _with_rows(each: Any, rows: int, last: slice) -> Any:
-    """Tensors with a row a picture, in whatever they are held, with the last rows once more."""
-    if isinstance(each, Tensor):
-        return torch.cat([each, each[last]]) if each.ndim and len(each) == rows else each
-    if isinstance(each, Mapping):
-        return {name: _with_rows(value, rows, last) for name, value in each.items()}
-    if isinstance(each, (list, tuple)):
-        return type(each)(_with_rows(value, rows, last) for value in each)
-    return each

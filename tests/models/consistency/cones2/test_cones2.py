@@ -17,13 +17,14 @@ from PIL import Image
 from models.consistency.cones2.cones2 import Cones2, composed
 from models.consistency.cones2.layout import BadLayout, layout_of_boxes
 from models.consistency.cones2.options import Options
-from models.consistency.cones2.residual import Encoders, prepared, preservation, residual_of, trained
+from models.consistency.cones2.residual import prepared, preservation, residual_of, trained
 from models.consistency.cones2.sampling import back_to, noise_over_signal
 from models.consistency.latents import encoded_pictures
 from models.consistency.method import Subject
 from models.consistency.offsets import own_spans, places_of
 from models.consistency.state import BadState, State, backbone
 from models.consistency.templates import SENTENCES
+from models.consistency.text import Encoders
 from tests.models.consistency.tiny import SAMPLING, sd_pipe, stock, xl_pipe
 
 SAMPLING = replace(SAMPLING, steps=6)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Low-rank changes of a UNet's attention that come and go, beside whatever adapters a user has loaded."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
+Adapters = dict[str, dict[str, nn.Parameter]]
+"""Parameters by adapter and name."""
+
+
+@contextmanager
+def adapters(
+    unet: Any, ranks: Mapping[str, int], seed: int = 0
+) -> Iterator[dict[str, dict[str, nn.Parameter]]]:
+    """New adapters on every attention layer, active beside those that are; afterwards they are gone.
+
+    Args:
+        unet: what they are put on.
+        ranks: by name; a new adapter changes nothing yet.
+        seed: of their first halves.
+
+    Yields:
+        Their parameters, float32, without gradient.
+    """
+    if not ranks:
+        yield {}
+        return
+    from peft import LoraConfig
+
+    had_any = bool(getattr(unet, "_hf_peft_config_loaded", False))
+    state = {layer: ([*layer.active_adapters], dict(layer.scaling)) for layer in _layers(unet)}
+    wanted = [(each, each.requires_grad) for each in unet.parameters()]
+    chance = torch.random.get_rng_state()
+    try:
+        torch.manual_seed(seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            for name, rank in ranks.items():
+                kind = {"target_modules": TARGETS, "init_lora_weights": "gaussian"}
+                unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, **kind), name)
+        torch.random.set_rng_state(chance)
+        for layer in _layers(unet):
+            layer.set_adapter([*state.get(layer, ([], {}))[0], *ranks])
+        parameters = {name: _parameters(unet, name) for name in ranks}
+        for parameter in unet.parameters():
+            parameter.requires_grad_(False)
+        for some in parameters.values():
+            for parameter in some.values():
+                parameter.data = parameter.data.float()
+        yield parameters
+    finally:
+        torch.random.set_rng_state(chance)
+        _remove(unet, ranks, had_any)
+        for layer, (active, scaling) in state.items():
+            layer.set_adapter(active)
+            layer.scaling.update(scaling)
+        for parameter, grad in wanted:
+            parameter.requires_grad_(grad)
+
+
+def _remove(unet: Any, names: Mapping[str, int], had_any: bool) -> None:
+    if not had_any:
+        if getattr(unet, "_hf_peft_config_loaded", False):
+            unet.unload_lora()
+        return
+    there = [name for name in names if name in unet.peft_config]
+    if there:
+        unet.delete_adapters(there)
+    # Layers that nobody else's adapter is on are the plain ones again.
+    for path, layer in [(path, each) for path, each in unet.named_modules() if hasattr(each, "base_layer")]:
+        if not layer.scaling:
+            parent, _, child = path.rpartition(".")
+            setattr(unet.get_submodule(parent), child, layer.base_layer)
+
+
+def _layers(unet: Any) -> list[Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [module for module in unet.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def _parameters(unet: Any, name: str) -> dict[str, nn.Parameter]:
+    ending = f".{name}.weight"
+    return {
+        key.replace(ending, ".weight"): parameter
+        for key, parameter in unet.named_parameters()
+        if key.endswith(ending) and ".lora_" in key
+    }
+
+
+@torch.no_grad()
+def filled(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]) -> None:
+    """Put saved weights in.
+
+    Raises:
+        ValueError: they are of another model.
+    """
+    if parameters.keys() != tensors.keys():
+        raise ValueError("the saved low-rank weights are of another model's layers")
+    for name, parameter in parameters.items():
+        parameter.copy_(tensors[name])
+
+
+def set_strength(unet: Any, strengths: Mapping[str, float]) -> None:
+    """How much each adapter counts, in a sum that is exact; those not named stay as they are.
+
+    A strength of 0 is the model without it, bit for bit, and unlike the `scale` of a call it is kept.
+    """
+    for layer in _layers(unet):
+        for name, strength in strengths.items():
+            if name in layer.scaling:
+                layer.set_scale(name, strength)
+
+
+@contextmanager
+def without(unet: Any, strengths: Mapping[str, float]) -> Iterator[None]:
+    """The model as it was before these adapters; then they have their strengths again."""
+    set_strength(unet, dict.fromkeys(strengths, 0.0))
+    try:
+        yield
+    finally:
+        set_strength(unet, strengths)
