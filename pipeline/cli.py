@@ -152,9 +152,11 @@ def inspect(
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Option(help="What to draw")],
+    prompt: Annotated[str | None, typer.Option(help="What to draw")] = None,
     count: Annotated[int, typer.Option("--n", min=1, help="How many pictures")] = 8,
-    output: Annotated[Path, typer.Option(help="Folder for the pictures")] = Path("runs/generated"),
+    output: Annotated[Path, typer.Option("--output", "--out", help="Folder for the pictures")] = Path(
+        "runs/generated"
+    ),
     model: Annotated[
         str | None, typer.Option(help="diffusers folder or hub name; a shipped miniature if not given")
     ] = None,
@@ -182,17 +184,46 @@ def generate(
         Path | None, typer.Option(help="Build configuration whose models cut the references out")
     ] = None,
     negative: Annotated[str | None, typer.Option(help="What to stay away from")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="That keeps a subject the same over many prompts; see `ls methods`")
+    ] = None,
+    subject: Annotated[
+        list[str] | None, typer.Option(help='For a method: what prompts call it, "a red fox"; repeatable')
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="For a method: a file with a prompt a line")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="1,2", help="For a method: a set of all prompts for each")
+    ] = None,
+    state: Annotated[
+        list[Path] | None, typer.Option(help="For a method: the --output of `tune`; repeatable")
+    ] = None,
+    layout: Annotated[
+        Path | None, typer.Option(help="For Cones 2: JSON with a region for each subject; or --box")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="K=V", help="For a method: an option; repeatable")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=8, help="Pixels of a side; the model's own by itself")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
 ) -> None:
-    """Draw pictures of a prompt, with given subjects in them if there are references."""
+    """Draw pictures of a prompt, with given subjects in them if there are references.
+
+    With --method sets of pictures with the same subject in all of them.
+    """
     from pipeline.generate_request import GenerateRequest, generate_lines
 
     request = GenerateRequest(
-        prompt=prompt,
+        prompt=prompt or "",
+        method=method,
+        subjects=tuple(subject or ()),
+        prompts=prompts,
+        seeds=seeds,
+        states=tuple(state or ()),
+        layout=layout,
+        overrides=tuple(overrides or ()),
         count=count,
         output=output,
         model=model,
@@ -212,6 +243,53 @@ def generate(
         threads=threads,
     )
     for line in generate_lines(request):
+        print(line)
+
+
+@app.command()
+def tune(
+    method: Annotated[str, typer.Option(help="That learns a subject; see `ls methods`")],
+    subject: Annotated[str, typer.Option(help='What prompts call it, such as "a red fox"')],
+    output: Annotated[Path, typer.Option("--output", "--out", help="Folder for what is learnt")],
+    model: Annotated[
+        str, typer.Option(help="diffusers folder or hub name; the shipped miniature if not given")
+    ] = "miniature:text2image",
+    revision: Annotated[str | None, typer.Option(help="Commit or tag on the hub")] = None,
+    reference: Annotated[
+        list[str] | None, typer.Option(metavar="PICTURE", help="Of the subject; repeatable")
+    ] = None,
+    caption: Annotated[
+        list[str] | None, typer.Option(help="Of each --reference, with the subject's noun; repeatable")
+    ] = None,
+    builder: Annotated[
+        Path | None, typer.Option(help="Build configuration whose captioner says what else references show")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="For OneActor: that draws the subject first")] = None,
+    overrides: Set = None,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps, where pictures are drawn first")] = 30,
+    guidance: Annotated[float, typer.Option(min=1, help="By the text, where pictures are drawn")] = 5.0,
+    size: Annotated[int | None, typer.Option(min=8, help="Pixels of a side; the model's own usually")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
+) -> None:
+    """Learn a subject once, for `generate --method ... --state`."""
+    from pipeline.consistency.request import MethodRequest, sampler_of
+    from pipeline.consistency.tune import References, tune_subject
+
+    sampler = sampler_of(
+        model=model,
+        revision=revision,
+        steps=steps,
+        guidance=guidance,
+        size=size,
+        device=device,
+        threads=threads,
+    )
+    request = MethodRequest(
+        method=method, subjects=(subject,), overrides=tuple(overrides or ()), sampler=sampler
+    )
+    references = References(tuple(reference or ()), tuple(caption or ()), builder)
+    for line in tune_subject(request, references, prompt, output):
         print(line)
 
 
@@ -250,11 +328,11 @@ def report(dataset: Dataset) -> None:
 
 
 @app.command()
-def ls(what: Annotated[str, typer.Argument(help="stages or backends")]) -> None:
-    """List stages or backends with their fields, defaults and a line of help."""
-    from pipeline.listings import backend_lines, stage_lines
+def ls(what: Annotated[str, typer.Argument(help="stages, backends or methods")]) -> None:
+    """List stages, backends or methods with their fields, defaults and a line of help."""
+    from pipeline.listings import backend_lines, method_lines, stage_lines
 
-    tables = {"stages": stage_lines, "backends": backend_lines}
+    tables = {"stages": stage_lines, "backends": backend_lines, "methods": method_lines}
     if what not in tables:
         raise UserError(f"ls {what}: expected {' or '.join(tables)}")
     print("\n".join(tables[what]()))

@@ -42,6 +42,13 @@ class GenerateRequest:
     size: int | None
     device: str
     threads: int
+    method: str | None = None
+    subjects: tuple[str, ...] = ()
+    prompts: Path | None = None
+    seeds: str | None = None
+    states: tuple[Path, ...] = ()
+    layout: Path | None = None
+    overrides: tuple[str, ...] = ()
 
     @property
     def common(self) -> dict[str, Any]:
@@ -57,7 +64,28 @@ def generate_lines(request: GenerateRequest) -> Iterator[str]:
     Raises:
         UserError: options that make no sense together, bad input, or no such weights or device.
     """
+    if request.method is not None:
+        from pipeline.consistency.asked import method_lines
+
+        return method_lines(request)
+    _refuse_methods(request)
+    if not request.prompt:
+        raise UserError("--prompt is missing; say what to draw")
     return _with_subjects(request) if request.references else _of_text(request)
+
+
+def _refuse_methods(request: GenerateRequest) -> None:
+    given = {
+        "--subject": request.subjects,
+        "--prompts": request.prompts,
+        "--seeds": request.seeds,
+        "--state": request.states,
+        "--layout": request.layout,
+        "--set": request.overrides,
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise UserError(f"{wrong[0]} is about methods; give --method as well, or leave it out")
 
 
 def _of_text(request: GenerateRequest) -> Iterator[str]:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator
 
 from models.backends import BACKENDS, backend_class
+from models.consistency.registry import METHODS
 from pipeline.config import plain_fields
 from pipeline.fields import default_of, settable
 from stages import STAGES, stage_class
@@ -23,6 +24,17 @@ def backend_lines() -> Iterator[str]:
     for job, table in BACKENDS.items():
         for name in table:
             yield from _about(f"{job}: {name}", backend_class(job, name))
+
+
+def method_lines() -> Iterator[str]:
+    """Text about all methods that keep a subject; their options are for `--set`."""
+    for name, kind in METHODS.items():
+        usual = kind.defaults()
+        yield f"{name}  {kind.about}"
+        texts = field_help(type(usual))
+        for field in dataclasses.fields(usual):
+            yield f"    {field.name} = {getattr(usual, field.name)}  {texts.get(field.name, '')}".rstrip()
+        yield ""
 
 
 def field_help(cls: type) -> dict[str, str]:

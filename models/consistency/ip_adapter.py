@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IP-Adapter (Ye et al. 2023, arXiv 2308.06721): a picture beside the text, by diffusers' own code.
+
+Its weights are somebody else's; there is nothing to learn for a subject.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from models.backends.protocols import MissingWeights
+from models.consistency.borrowed import borrowed
+from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.options import IpAdapterOptions
+from models.consistency.state import State
+
+
+class IpAdapter:
+    """Gives the subject's first picture to the pipeline with each prompt."""
+
+    name = "ip-adapter"
+
+    def __init__(self, options: IpAdapterOptions | None = None) -> None:
+        """
+        Args:
+            options: which weights.
+        """
+        self.options = options or IpAdapterOptions()
+        self._cost = Cost()
+
+    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> None:
+        """Nothing is learnt."""
+
+    def cost(self) -> Cost:
+        """Of the last drawing."""
+        return self._cost
+
+    def generate(
+        self,
+        pipe: Any,
+        subject: Subject,
+        state: State | None,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        tell: Tell = silent,
+    ) -> Any:
+        """See `ConsistencyMethod.generate`.
+
+        Raises:
+            ValueError: there is no picture of the subject.
+            MissingWeights: the adapter's cannot be had.
+        """
+        if not subject.pictures:
+            raise ValueError("IP-Adapter needs a picture of the subject")
+        began, options = time.perf_counter(), self.options
+        with torch.no_grad(), borrowed(pipe) as ours:
+            try:
+                ours.load_ip_adapter(
+                    options.adapter,
+                    subfolder=options.subfolder,
+                    weight_name=options.weight_name,
+                    image_encoder_folder=options.image_encoder,
+                )
+            except (OSError, ValueError) as error:
+                raise MissingWeights(
+                    f"no IP-Adapter '{options.adapter}' ({options.weight_name}): give its folder as adapter"
+                ) from error
+            try:
+                ours.set_ip_adapter_scale(options.scale)
+                arguments = sampling.arguments(prompts, seeds)
+                arguments["callback_on_step_end"] = sampling.telling(tell)
+                pictures = [[subject.pictures[0]] * len(prompts)]
+                images = ours(**arguments, ip_adapter_image=pictures).images
+            finally:
+                ours.unload_ip_adapter()
+        self._cost = Cost(image_seconds=(time.perf_counter() - began) / len(prompts))
+        return images

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model alone, with nothing that keeps a subject: what every method is compared with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from models.consistency.borrowed import borrowed
+from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.options import NoOptions
+from models.consistency.state import State
+
+
+class Plain:
+    """Draws each prompt by itself."""
+
+    name = "plain"
+
+    def __init__(self, options: NoOptions | None = None) -> None:
+        """
+        Args:
+            options: there are none.
+        """
+        self.options = options or NoOptions()
+        self._cost = Cost()
+
+    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> None:
+        """Nothing is learnt."""
+
+    def cost(self) -> Cost:
+        """Of the last drawing."""
+        return self._cost
+
+    def generate(
+        self,
+        pipe: Any,
+        subject: Subject,
+        state: State | None,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        tell: Tell = silent,
+    ) -> Any:
+        """See `ConsistencyMethod.generate`."""
+        began = time.perf_counter()
+        with torch.no_grad(), borrowed(pipe) as ours:
+            arguments = sampling.arguments(prompts, seeds)
+            arguments["callback_on_step_end"] = sampling.telling(tell)
+            images = ours(**arguments).images
+        self._cost = Cost(image_seconds=(time.perf_counter() - began) / len(prompts))
+        return images

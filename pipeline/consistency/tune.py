@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `tune` does: learns a subject, and writes what was learnt to a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from models.backends.protocols import BackendError, MissingWeights
+from models.consistency.words import whole_words
+from pipeline.config import load_config
+from pipeline.consistency.draw import told_of
+from pipeline.consistency.request import MethodRequest, read_pictures
+from pipeline.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """A subject's pictures, and what is said of them."""
+
+    paths: Sequence[str]
+    captions: Sequence[str]
+    builder: Path | None
+    """Configuration of a build whose captioner says it."""
+
+    def said(self, pictures: Sequence[Image.Image], request: MethodRequest) -> tuple[str, ...]:
+        """Captions as given, or by the builder's captioner where it names the subject just once.
+
+        Raises:
+            UserError: there are too few or too many, or the captioner has no weights.
+        """
+        if self.captions and len(self.captions) != len(pictures):
+            raise UserError(
+                f"{len(self.captions)} --caption for {len(pictures)} --reference; give one for each"
+            )
+        if self.captions or self.builder is None:
+            return tuple(self.captions)
+        captioner: Any = load_config(self.builder).stages["caption"]
+        noun = request.words[0]
+        try:
+            captioner.captioner.check()
+            told = captioner.captioner.load().caption([*pictures])
+        except BackendError as error:
+            raise UserError(f"the captioner of {self.builder}: {error}") from error
+        once = [len(whole_words(caption, noun)) == 1 for caption in told]
+        return tuple(
+            caption if fits else f"a photo of a {noun}" for caption, fits in zip(told, once, strict=True)
+        )
+
+
+def tune_subject(
+    request: MethodRequest,
+    references: References,
+    prompt: str | None,
+    folder: Path,
+) -> Iterator[str]:
+    """Learn, and tell of what was written.
+
+    Args:
+        request: method, subject and model.
+        references: its pictures, and what is said of them.
+        prompt: that a method without pictures draws the subject with first.
+        folder: for the state.
+
+    Raises:
+        UserError: bad input, no such weights or device, or the folder cannot be written to.
+    """
+    kind, method = request.entry, request.built()
+    if not kind.tuned:
+        raise UserError(f"{request.method} learns nothing; use it with `subjectforge generate --method`")
+    if kind.pictures and not references.paths:
+        raise UserError(f"{request.method} learns from pictures; give --reference PICTURE, several times")
+    pictures = read_pictures(references.paths)
+    captions = references.said(pictures, request)
+    subject = request.subject(pictures, captions=captions, prompt=prompt)
+    sampling, pipe = request.sampling(), request.load()
+    try:
+        with told_of(getattr(method.options, "steps", 1)) as tell:
+            state = method.fit(pipe, subject, sampling, tell)
+        state.save(folder)
+    except (MissingWeights, ValueError) as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror or error}; give another --output"
+        ) from error
+    cost = method.cost()
+    yield f"{folder}: {', '.join(request.words)} learnt in {cost.tuning_seconds:.1f} s, {state.bytes:,} bytes"
