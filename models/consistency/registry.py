@@ -105,8 +105,11 @@ def entry(name: str) -> Entry:
 
     Raises:
         KeyError: there is none of that name.
+        ImportError: a third party's cannot be imported.
+        AttributeError: it has no such class.
     """
     if ":" not in name:
         return METHODS[name]
+    _loaded(name)
     module, _, _ = name.partition(":")
     return Entry(name, f"{module}:Options", "a third party's", tuned=True)

@@ -51,7 +51,8 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
         UserError: bad input, no such weights or device, or the folder cannot be written to.
     """
     method = request.built()
-    if request.entry.tuned and not sets.states:
+    # A layout works without a learnt subject too.
+    if request.entry.tuned and not sets.states and not sets.more:
         raise UserError(
             f"{request.method} learns a subject first; run `subjectforge tune --method {request.method}` and "
             "give its --output as --state"

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tune` and `generate --method` on the shipped miniature, as a user calls them."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from models.consistency.registry import METHODS
+from tests.pipeline.runs import subjectforge
+
+QUICK = ("--steps", "2", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def prompts(tmp_path_factory):
+    path = tmp_path_factory.mktemp("prompts") / "prompts.txt"
+    path.write_text("# places\na cat in the snow\n\na cat on the beach\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = []
+    for name, colour in (("one", "red"), ("two", "blue")):
+        paths.append(folder / f"{name}.png")
+        Image.new("RGB", (64, 64), colour).save(paths[-1])
+    return paths
+
+
+def generated(method, prompts, output, *more):
+    common = ("--subject", "a cat", "--prompts", prompts, "--output", output)
+    return subjectforge("generate", "--method", method, *common, *QUICK, *more)
+
+
+@pytest.mark.parametrize("method", ["plain", "consistory"])
+def test_sets_of_pictures_a_sheet_and_what_repeats_them(prompts, tmp_path, method):
+    done = generated(method, prompts, tmp_path / "out", "--seeds", "1,2")
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    wanted = {f"a-cat-{where}-{seed}.png" for where in ("in-the-snow", "on-the-beach") for seed in (1, 2)}
+    assert names == wanted | {"sheet.png", "set.json"}
+    told = json.loads((tmp_path / "out" / "set.json").read_text())
+    assert told["method"] == method
+    assert told["seeds"] == {"1": [10_000, 10_001], "2": [20_000, 20_001]}
+    assert told["prompts"] == ["a cat in the snow", "a cat on the beach"]
+    assert told["weights"]
+    again = generated(method, prompts, tmp_path / "again", "--seeds", "2")
+    assert again.returncode == 0, again.stderr
+    for where in ("in-the-snow", "on-the-beach"):
+        name = f"a-cat-{where}-2.png"
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("oneactor", ("steps=2", "auxiliaries=2")),
+        ("cones2", ("steps=2",)),
+        ("dco", ("steps=2", "rank=2")),
+        ("textual-inversion", ("steps=2",)),
+    ],
+)
+def test_a_subject_is_learnt_and_drawn(prompts, pictures, tmp_path, method, settings):
+    options = [part for setting in settings for part in ("--set", setting)]
+    references = (
+        [part for path in pictures for part in ("--reference", path)] if METHODS[method].pictures else []
+    )
+    state = tmp_path / "state"
+    learnt = subjectforge(
+        "tune", "--method", method, "--subject", "a cat", "--output", state, *references, *options, *QUICK
+    )
+    assert learnt.returncode == 0, learnt.stderr
+    assert "cat learnt in" in learnt.stdout
+    assert {path.name for path in state.iterdir()} == {"state.json", "state.safetensors"}
+    boxes = ("--box", "0,0.2,0.6,1") if method == "cones2" else ()
+    done = generated(method, prompts, tmp_path / "out", "--state", state, *boxes)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "sheet.png").exists()
+
+
+def test_a_layout_needs_no_state(prompts, tmp_path):
+    layout = tmp_path / "layout.json"
+    layout.write_text(json.dumps({"regions": [{"box": [0, 0, 0.5, 1]}]}))
+    done = generated("cones2", prompts, tmp_path / "out", "--layout", layout)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_own_captioner_tells_what_else_is_to_be_seen(pictures, tmp_path):
+    common = ("--method", "dco", "--subject", "cat", "--output", tmp_path / "state", "--set", "steps=1")
+    builder = ("--builder", "configs/build/miniature.yaml")
+    done = subjectforge("tune", *common, "--reference", pictures[0], *builder, *QUICK)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--method", "consistroy"), "did you mean 'consistory'?"),
+        (("--method", "consistory"), "--subject is missing"),
+        (("--method", "consistory", "--subject", "a dog"), "does not have 'dog'"),
+        (("--method", "consistory", "--subject", "cat", "--set", "anchor=2"), "did you mean 'anchors'?"),
+        (("--method", "consistory", "--subject", "cat", "--set", "anchors=0"), "must be 1 or more"),
+        (("--method", "consistory", "--subject", "cat", "--seeds", "1,x"), "expected numbers from 0 on"),
+        (("--method", "consistory", "--subject", "cat", "--box", "0,0,1,1"), "go with --method cones2"),
+        (("--method", "consistory", "--subject", "cat", "--state", "/nowhere"), "no state"),
+        (("--method", "consistory", "--subject", "cat", "--model", "/nowhere"), "no weights for"),
+        (("--method", "oneactor", "--subject", "cat"), "subjectforge tune --method oneactor"),
+        (("--method", "cones2", "--subject", "cat", "--layout", "/nowhere"), "--layout /nowhere"),
+        (("--method", "ip-adapter", "--subject", "cat"), "needs a picture"),
+        (("--subject", "cat"), "--subject is about methods"),
+        (("--seeds", "1"), "--seeds is about methods"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(prompts, tmp_path, options, told):
+    given = ("--prompts", prompts) if "--method" in options else ("--prompt", "a cat")
+    done = subjectforge("generate", *options, *given, "--output", tmp_path / "out", *QUICK)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--method", "consistory"), "learns nothing"),
+        (("--method", "cones2"), "give --reference PICTURE"),
+        (("--method", "dco", "--reference", "/nowhere.png"), "no picture /nowhere.png"),
+        (("--method", "nothing:Here"), "no such method"),
+        (("--method", "oneactor", "--prompt", "a dog"), "does not have 'cat'"),
+    ],
+)
+def test_mistakes_in_tuning_are_told_in_a_line(tmp_path, options, told):
+    done = subjectforge("tune", *options, "--subject", "a cat", "--output", tmp_path / "state", *QUICK)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"), [("", "no prompt"), ("# nothing\n", "no prompt"), (None, "cannot be read")]
+)
+def test_files_without_prompts_are_told(tmp_path, said, wrong):
+    path = tmp_path / "prompts.txt"
+    if said is not None:
+        path.write_text(said)
+    done = generated("plain", path, tmp_path / "out")
+    assert done.returncode == 2
+    assert wrong in done.stderr
+
+
+def test_methods_are_listed():
+    done = subjectforge("ls", "methods")
+    assert done.returncode == 0
+    assert all(f"\n{name}  " in f"\n{done.stdout}" for name in METHODS)
