@@ -52,31 +52,35 @@ class IpAdapter:
         """See `ConsistencyMethod.generate`.
 
         Raises:
-            ValueError: there is no picture of the subject.
+            ValueError: there is no picture of the subject, or the pipeline has such an adapter already.
             MissingWeights: the adapter's cannot be had.
         """
         if not subject.pictures:
             raise ValueError("IP-Adapter needs a picture of the subject")
-        began, options = time.perf_counter(), self.options
+        if getattr(pipe.unet, "encoder_hid_proj", None) is not None:
+            raise ValueError("the pipeline has an IP-Adapter already; give one without")
+        began = time.perf_counter()
         with torch.no_grad(), borrowed(pipe) as ours:
             try:
-                ours.load_ip_adapter(
-                    options.adapter,
-                    subfolder=options.subfolder,
-                    weight_name=options.weight_name,
-                    image_encoder_folder=options.image_encoder,
-                )
-            except (OSError, ValueError) as error:
-                raise MissingWeights(
-                    f"no IP-Adapter '{options.adapter}' ({options.weight_name}): give its folder as adapter"
-                ) from error
-            try:
-                ours.set_ip_adapter_scale(options.scale)
-                arguments = sampling.arguments(prompts, seeds)
-                arguments["callback_on_step_end"] = sampling.telling(tell)
+                self._load(ours)
                 pictures = [[subject.pictures[0]] * len(prompts)]
-                images = ours(**arguments, ip_adapter_image=pictures).images
+                images = sampling.draw(ours, prompts, seeds, tell, ip_adapter_image=pictures)
             finally:
                 ours.unload_ip_adapter()
         self._cost = Cost(image_seconds=(time.perf_counter() - began) / len(prompts))
         return images
+
+    def _load(self, pipe: Any) -> None:
+        options = self.options
+        try:
+            pipe.load_ip_adapter(
+                options.adapter,
+                subfolder=options.subfolder,
+                weight_name=options.weight_name,
+                image_encoder_folder=options.image_encoder,
+            )
+        except (OSError, ValueError) as error:
+            raise MissingWeights(
+                f"no IP-Adapter '{options.adapter}' ({options.weight_name}): give its folder as adapter"
+            ) from error
+        pipe.set_ip_adapter_scale(options.scale)

@@ -29,9 +29,10 @@ def encoded_pictures(
         height: wanted, pixels.
         width: wanted.
     """
-    from PIL import ImageOps
+    from PIL import Image, ImageOps
 
-    fitted = [ImageOps.fit(picture.convert("RGB"), (width, height), method=3) for picture in pictures]
+    bicubic = Image.Resampling.BICUBIC
+    fitted = [ImageOps.fit(picture.convert("RGB"), (width, height), bicubic) for picture in pictures]
     image_BHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in fitted]))
     vae = pipe.vae
     image_BCHW = image_BHWC.movedim(-1, 1).to(vae.device, vae.dtype) / 127.5 - 1

@@ -55,9 +55,7 @@ class Sampling:
     output: str = "pil"
     """`latent` for latents instead of pictures."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else the pipeline takes, by name: IP-Adapter's pictures, ControlNet's, a guidance rescale.
-
-    Lists with an entry a prompt are given to a part of the prompts where only that is drawn."""
+    """Whatever else the pipeline takes, by name: IP-Adapter's pictures, ControlNet's, a guidance rescale."""
 
     def arguments(self, prompts: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
         """For a call of the pipeline; each picture has a generator of its own."""
@@ -75,7 +73,21 @@ class Sampling:
             **self.more,
         }
 
-    def telling(self, tell: Tell) -> Callable[..., dict[str, Any]]:
+    def draw(self, pipe: Any, prompts: Sequence[str], seeds: Sequence[int], tell: Tell, **more: Any) -> Any:
+        """Pictures or latents by the pipeline's own call.
+
+        Args:
+            pipe: a borrowed one.
+            prompts: of each picture.
+            seeds: of each.
+            tell: of progress.
+            more: arguments of the call that are a method's own.
+        """
+        told = self._telling(tell)
+        arguments = {**self.arguments(prompts, seeds), **more, "callback_on_step_end": told}
+        return pipe(**arguments).images
+
+    def _telling(self, tell: Tell) -> Callable[..., dict[str, Any]]:
         """What a pipeline calls after each step; the user's own, if there is one, as well."""
         other = self.more.get("callback_on_step_end")
 

@@ -26,6 +26,17 @@ class Places(NamedTuple):
     offset: Tensor
     """int64, which of the T."""
 
+    def to(self, device: torch.device) -> Places:
+        """The same there."""
+        return Places(*(each.to(device) for each in self))
+
+    def of(self, rows: Sequence[int]) -> Places:
+        """Where words stand in some of the prompts, in any order; those are numbered anew."""
+        found = [(self.row == row).nonzero()[:, 0] for row in rows]
+        which = torch.cat(found)
+        anew = torch.cat([torch.full_like(some, place) for place, some in enumerate(found)])
+        return Places(anew, self.token[which], self.offset[which])
+
 
 def word_sizes(tokenizer: Any, words: Sequence[str]) -> list[int]:
     """Tokens of each word."""
@@ -72,7 +83,7 @@ def with_offsets(states_BLD: Tensor, places: Places, offsets: Tensor) -> Tensor:
         places: see `places_of`.
         offsets: (T, D) for all prompts, or (B, T, D) for each its own.
     """
-    places = Places(*(each.to(states_BLD.device) for each in places))
+    places = places.to(states_BLD.device)
     chosen = offsets[places.offset] if offsets.ndim == 2 else offsets[places.row, places.offset]
     added = states_BLD[places.row, places.token] + chosen.to(states_BLD)
     return states_BLD.index_put((places.row, places.token), added)

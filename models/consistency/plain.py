@@ -48,8 +48,6 @@ class Plain:
         """See `ConsistencyMethod.generate`."""
         began = time.perf_counter()
         with torch.no_grad(), borrowed(pipe) as ours:
-            arguments = sampling.arguments(prompts, seeds)
-            arguments["callback_on_step_end"] = sampling.telling(tell)
-            images = ours(**arguments).images
+            images = sampling.draw(ours, prompts, seeds, tell)
         self._cost = Cost(image_seconds=(time.perf_counter() - began) / len(prompts))
         return images

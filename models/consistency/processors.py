@@ -34,7 +34,17 @@ class Around:
     ) -> Tensor:
         """See diffusers' `AttnProcessor2_0`."""
         more = {} if ip_adapter_masks is None else {"ip_adapter_masks": ip_adapter_masks}
-        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **more)
+        output = self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **more)
+        # IP-Adapter's pictures come beside the text.
+        several = isinstance(encoder_hidden_states, tuple)
+        text = encoder_hidden_states[0] if several else encoder_hidden_states
+        return self.changed(attn, hidden_states, text, attention_mask, output)
+
+    def changed(
+        self, attn: Any, hidden_BPC: Tensor, text_BLC: Any, mask: Tensor | None, output_BPC: Tensor
+    ) -> Tensor:
+        """What a layer gives in the end: of its input, the text's states, their mask and the inner output."""
+        return output_BPC
 
 
 def word_maps(

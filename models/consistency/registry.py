@@ -101,7 +101,7 @@ METHODS: dict[str, Entry] = {
 
 
 def entry(name: str) -> Entry:
-    """A method by name, or by `module:Class` with its `Options` beside it.
+    """A method by name, or by `module:Class` with its `Options` beside it and `tuned` if it learns.
 
     Raises:
         KeyError: there is none of that name.
@@ -110,6 +110,6 @@ def entry(name: str) -> Entry:
     """
     if ":" not in name:
         return METHODS[name]
-    _loaded(name)
     module, _, _ = name.partition(":")
-    return Entry(name, f"{module}:Options", "a third party's", tuned=True)
+    learns = bool(getattr(_loaded(name), "tuned", False))
+    return Entry(name, f"{module}:Options", "a third party's", tuned=learns)

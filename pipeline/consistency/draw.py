@@ -79,7 +79,7 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
         sheet = sets.folder / "sheet.png"
         contact_sheet(rows, sets.prompts, [str(seed) for seed in sets.seeds]).save(sheet)
         yield str(sheet)
-    except (MissingWeights, ValueError) as error:
+    except (MissingWeights, ValueError, FloatingPointError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(

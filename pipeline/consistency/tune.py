@@ -88,5 +88,7 @@ def tune_subject(
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; give another --output"
         ) from error
+    for path, caption in zip(references.paths, captions, strict=False):
+        yield f"{path}: {caption}"
     cost = method.cost()
     yield f"{folder}: {', '.join(request.words)} learnt in {cost.tuning_seconds:.1f} s, {state.bytes:,} bytes"

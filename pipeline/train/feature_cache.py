@@ -43,7 +43,7 @@ class FeatureCache:
             folder.mkdir(parents=True, exist_ok=True)
             if self._about.exists():
                 self._open(json.loads(self._about.read_text()))
-            elif any(folder.iterdir()):
+            elif any(not path.name.startswith("features.") for path in folder.iterdir()):
                 raise UserError(f"speed.feature_cache: {folder} holds something else; give another folder")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._unusable(error) from error
@@ -89,12 +89,11 @@ class FeatureCache:
         shapes = [[*tensor.shape[1:]] for tensor in tensors]
         kind = str(tensors[0].dtype).removeprefix("torch.")
         about = {"identity": self._identity, "type": kind, "shapes": shapes}
-        file = self._open(about)
         # Several processes may begin at once; they write the same.
         partial = self._about.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(about, indent=1) + "\n")
         partial.rename(self._about)
-        return file
+        return self._open(about)
 
     def _tensors(self, records_BS: np.ndarray) -> list[Tensor]:
         parts = torch.from_numpy(records_BS).split(self._sizes, dim=1)

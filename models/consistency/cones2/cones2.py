@@ -116,13 +116,11 @@ class Cones2:
             raise BadLayout(f"the layout has {len(layout.weights)} regions for {len(words)} words")
         with torch.no_grad(), borrowed(pipe) as ours:
             drawing = self._drawing(ours, words, state, prompts, seeds, layout)
-            arguments = sampling.arguments(prompts, seeds)
             ours.scheduler.step = _through(drawing, ours.scheduler.step)
-            arguments["callback_on_step_end"] = sampling.telling(tell)
             rectifying = drawing.rectifying
             layers = rectified_layers(ours.unet, rectifying) if rectifying else nullcontext()
             with layers, intercepted(ours.unet, drawing.call):
-                images = ours(**arguments).images
+                images = sampling.draw(ours, prompts, seeds, tell)
         self.rows = drawing.rows
         spent = (time.perf_counter() - began) / len(prompts)
         self._cost = Cost(self._cost.tuning_seconds, spent, state.bytes if state else 0)

@@ -76,29 +76,19 @@ class Rectified(Around):
         super().__init__(inner)
         self._rectifying, self._layer = rectifying, layer
 
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Any = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        ip_adapter_masks: Any = None,
+    def changed(
+        self, attn: Any, hidden_BPC: Tensor, text_BLC: Any, mask: Tensor | None, output_BPC: Tensor
     ) -> Tensor:
         """See `Around`; what another adapter adds to the text's part stays."""
-        output = super().__call__(
-            attn, hidden_states, encoder_hidden_states, attention_mask, temb, ip_adapter_masks
-        )
         if not self._rectifying.active:
-            return output
+            return output_BPC
         last = slice(-len(self._rectifying.owner_BL), None)
-        text = encoder_hidden_states[0] if isinstance(encoder_hidden_states, tuple) else encoder_hidden_states
-        plain, rectified = self._both(attn, hidden_states[last], text[last])
+        plain, rectified = self._both(attn, hidden_BPC[last], text_BLC[last])
         # The projection's bias is in both.
         change = attn.to_out[0](rectified) - attn.to_out[0](plain)
-        output = output.clone()
-        output[last] += change / attn.rescale_output_factor
-        return output
+        output_BPC = output_BPC.clone()
+        output_BPC[last] += change / attn.rescale_output_factor
+        return output_BPC
 
     def _both(self, attn: Any, hidden_BPC: Tensor, text_BLC: Tensor) -> tuple[Tensor, Tensor]:
         """What heads give before the output projection, (B, P, C): plainly, and rectified."""

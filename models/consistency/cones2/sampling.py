@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.consistency.clock import Clock
 from models.consistency.cones2.options import Options
 from models.consistency.cones2.rectify import Rectifying
 from models.consistency.offsets import Places, with_offsets
@@ -33,9 +34,13 @@ class Drawing:
     """Of the noise that is added back, one a picture."""
     rows: int = 0
     """That the UNet has computed so far."""
-    _calls: int = 0
+    _clock: Clock = field(init=False)
     _again: Callable[[Tensor], Any] | None = field(default=None, init=False)
     """The last call of the UNet, for other latents."""
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self._clock = Clock(self.pipe.scheduler)
 
     def call(
         self,
@@ -54,8 +59,8 @@ class Drawing:
             return forward(rows, timestep, states_RLD, *more, **named)
 
         self._again = again
-        self._set(sample, timestep)
-        self._calls += 1
+        self._clock.tick()
+        self._set(sample)
         return again(sample)
 
     def step(
@@ -77,15 +82,19 @@ class Drawing:
         places = Places(self.places.row + first, self.places.token, self.places.offset)
         return with_offsets(states_RLD, places, self.options.strength * self.residual_TD)
 
-    def _set(self, sample: Tensor, timestep: Any) -> None:
-        rectifying, scheduler = self.rectifying, self.pipe.scheduler
+    def _set(self, sample: Tensor) -> None:
+        rectifying, clock = self.rectifying, self._clock
         if rectifying is None:
             return
-        order = int(getattr(scheduler, "order", 1))
-        steps = -(-len(scheduler.timesteps) // order)
         rectifying.begin(*sample.shape[-2:])
-        rectifying.sigma = noise_over_signal(scheduler, float(timestep))
-        rectifying.active = self.options.guides(self._calls // order, steps)
+        rectifying.sigma, _ = self._sigmas()
+        rectifying.active = self.options.guides(clock.step, clock.steps)
+
+    def _sigmas(self) -> tuple[float, float]:
+        """Of the present step and of the next."""
+        clock, scheduler = self._clock, self.pipe.scheduler
+        now, *then = (noise_over_signal(scheduler, time) for time in clock.times[clock.step : clock.step + 2])
+        return now, (then[0] if then else 0.0)
 
     def _predicted(self, latents: Tensor, timestep: Any) -> Tensor:
         """Of other latents, with the pipeline's guidance."""
@@ -107,7 +116,8 @@ class Drawing:
         noise = torch.stack([torch.randn(latents.shape[1:], generator=each) for each in self.generators]).to(
             latents
         )
-        return back_to(self.pipe.scheduler, ahead, noise, float(timestep))
+        grows = hasattr(self.pipe.scheduler, "is_scale_input_called")
+        return back_to(ahead, noise, *self._sigmas(), grows)
 
 
 def noise_over_signal(scheduler: Any, timestep: float) -> float:
@@ -116,20 +126,17 @@ def noise_over_signal(scheduler: Any, timestep: float) -> float:
     return ((1 - kept) / max(kept, 1e-12)) ** 0.5
 
 
-def back_to(scheduler: Any, ahead: Tensor, noise: Tensor, timestep: float) -> Tensor:
-    """Latents one step ahead of a timestep, with as much noise as at it (section 3.3, appendix).
+def back_to(ahead: Tensor, noise: Tensor, before: float, after: float, grows: bool) -> Tensor:
+    """Latents one step ahead with as much noise as there was before it (section 3.3, appendix).
 
     Args:
-        scheduler: one whose latents grow with the noise has `scale_model_input` scale them back.
         ahead: after the step.
         noise: standard normal.
-        timestep: before it.
+        before: noise over signal before the step.
+        after: the same after it.
+        grows: whether latents grow with the noise, for schedulers that scale them for the UNet.
     """
-    times = [float(time) for time in scheduler.timesteps]
-    place = min(range(len(times)), key=lambda at: abs(times[at] - timestep))
-    before = noise_over_signal(scheduler, timestep)
-    after = noise_over_signal(scheduler, times[place + 1]) if place + 1 < len(times) else 0.0
-    if hasattr(scheduler, "is_scale_input_called"):
+    if grows:
         return ahead + max(0.0, before**2 - after**2) ** 0.5 * noise
     kept = (1 + after**2) / (1 + before**2)
     return kept**0.5 * ahead + (1 - kept) ** 0.5 * noise

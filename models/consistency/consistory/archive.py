@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What later pictures need of anchors, step by step: in memory up to a limit, or in a folder, a file a step.
+"""What later pictures need of anchors, call by call: in memory up to a limit, or in a folder, a file a call.
 
 Shapes: A anchors, Q kept patches, P places, C channels, G halves of guidance.
 """
@@ -21,11 +21,11 @@ class Archive:
         """
         Args:
             anchors: how many there are.
-            folder: to write each step's file to as soon as the next one begins, or to read from.
+            folder: to write each call's file to as soon as the next one begins, or to read from.
             limit: bytes beyond which everything is let go, and the anchors have to be made again.
         """
         self.anchors, self.folder, self._limit = anchors, folder, limit
-        self._steps: dict[int, dict[str, Tensor]] = {}
+        self._calls: dict[int, dict[str, Tensor]] = {}
         self.bytes = (
             sum(path.stat().st_size for path in folder.glob("*")) if folder and folder.is_dir() else 0
         )
@@ -33,70 +33,70 @@ class Archive:
         self.overflown = False
         """Whether the limit was reached."""
 
-    def keep_hidden(self, step: int, name: str, halves: Sequence[bool], kept: Sequence[Tensor]) -> None:
+    def keep_hidden(self, call: int, name: str, halves: Sequence[bool], kept: Sequence[Tensor]) -> None:
         """Of a layer's input the kept patches of each anchor, (G, Q, C) each."""
         for place, half in enumerate(halves):
             for anchor, kept_GQC in enumerate(kept):
-                self._keep(step, f"{name}|hidden|{half:d}|{anchor}", kept_GQC[place])
+                self._keep(call, f"{name}|hidden|{half:d}|{anchor}", kept_GQC[place])
 
-    def hidden(self, step: int, name: str, halves: Sequence[bool], like: Tensor) -> list[Tensor]:
+    def hidden(self, call: int, name: str, halves: Sequence[bool], like: Tensor) -> list[Tensor]:
         """The same, on the device and in the precision of another tensor."""
-        kept = self._of_step(step)
+        kept = self._of_step(call)
         return [
             torch.stack([kept[f"{name}|hidden|{half:d}|{anchor}"] for half in halves]).to(like)
             for anchor in range(self.anchors)
         ]
 
-    def keep_output(self, step: int, name: str, output_APC: Tensor) -> None:
+    def keep_output(self, call: int, name: str, output_APC: Tensor) -> None:
         """Of a layer's output the half with the prompt, as others take it."""
-        self._keep(step, f"{name}|output", output_APC)
+        self._keep(call, f"{name}|output", output_APC)
 
-    def output(self, step: int, name: str, like: Tensor) -> Tensor:
+    def output(self, call: int, name: str, like: Tensor) -> Tensor:
         """The same, on the device and in the precision of another tensor."""
-        return self._of_step(step)[f"{name}|output"].to(like)
+        return self._of_step(call)[f"{name}|output"].to(like)
 
     def close(self) -> None:
         """Write what is left."""
-        for step in [*self._steps] if self.folder else ():
-            self._write(step)
+        for call in [*self._calls] if self.folder else ():
+            self._write(call)
 
     def save(self, folder: Path) -> None:
-        """Into a folder, a file a step, wherever it is now."""
+        """Into a folder, a file a call, wherever it is now."""
         folder.mkdir(parents=True, exist_ok=True)
-        for step in self.steps():
-            save_file(self._of_step(step), _file(folder, step))
+        for call in self.calls():
+            save_file(self._of_step(call), _file(folder, call))
 
-    def steps(self) -> list[int]:
+    def calls(self) -> list[int]:
         """Those that something is kept of."""
-        there = {*self._steps}
+        there = {*self._calls}
         if self.folder is not None and self.folder.is_dir():
-            there |= {int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.safetensors")}
+            there |= {int(path.stem.removeprefix("call-")) for path in self.folder.glob("call-*.safetensors")}
         return sorted(there)
 
-    def _keep(self, step: int, key: str, tensor: Tensor) -> None:
+    def _keep(self, call: int, key: str, tensor: Tensor) -> None:
         if self.overflown:
             return
-        if step not in self._steps and self.folder is not None:
+        if call not in self._calls and self.folder is not None:
             self.close()
         self.bytes += tensor.nbytes
         if self._limit is not None and self.bytes > self._limit:
             self.overflown = True
-            self._steps.clear()
+            self._calls.clear()
             return
         # A copy of its own: a view would keep the whole of what it is of.
-        self._steps.setdefault(step, {})[key] = tensor.detach().to("cpu", copy=True).contiguous()
+        self._calls.setdefault(call, {})[key] = tensor.detach().to("cpu", copy=True).contiguous()
 
-    def _write(self, step: int) -> None:
+    def _write(self, call: int) -> None:
         assert self.folder is not None
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_file(self._steps.pop(step), _file(self.folder, step))
+        save_file(self._calls.pop(call), _file(self.folder, call))
 
-    def _of_step(self, step: int) -> dict[str, Tensor]:
-        if step not in self._steps and self.folder is not None:
+    def _of_step(self, call: int) -> dict[str, Tensor]:
+        if call not in self._calls and self.folder is not None:
             # One at a time: steps come in order.
-            self._steps = {step: load_file(_file(self.folder, step))}
-        return self._steps[step]
+            self._calls = {call: load_file(_file(self.folder, call))}
+        return self._calls[call]
 
 
-def _file(folder: Path, step: int) -> Path:
-    return folder / f"step-{step:04d}.safetensors"
+def _file(folder: Path, call: int) -> Path:
+    return folder / f"call-{call:04d}.safetensors"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.consistency.borrowed import intercepted
 from models.consistency.call_rows import with_rows
+from models.consistency.clock import Clock
 from models.consistency.consistory.layers import steered_layers
 from models.consistency.consistory.steering import Steering
 from models.consistency.unet_layout import features_block
@@ -39,7 +40,7 @@ class Calls:
         """Of the half with the prompt, at the step nearest to `features_time`."""
         self.features_time: float | None = None
         """Timestep that they are of."""
-        self._calls = 0
+        self._clock = Clock(pipe.scheduler)
         self._watching = False
 
     @contextmanager
@@ -57,11 +58,12 @@ class Calls:
     def _call(
         self, forward: Callable[..., Any], sample: Tensor, timestep: Any, *given: Any, **named: Any
     ) -> Any:
-        steering, order = self._steering, self._order
-        if not self._calls:
-            # A scheduler of order n calls n times a step, but for the last.
+        steering, clock = self._steering, self._clock
+        clock.tick()
+        steering.call = clock.calls
+        if clock.calls == 1:
             height, width = sample.shape[-2:]
-            steering.begin(height, width, -(-len(self._pipe.scheduler.timesteps) // order))
+            steering.begin(height, width, clock.steps)
         halves, rest = divmod(len(sample), steering.pictures)
         if rest or halves not in (1, 2):
             raise ValueError(
@@ -70,7 +72,7 @@ class Calls:
             )
         both = (False, True) if halves == 2 else (True,)
         run = _one_by_one if steering.options.sequential_halves and halves == 2 else _together
-        steering.recording = self._calls % order == 0
+        steering.recording = clock.begins
         if steering.blend:
             steering.vanilla = True
             try:
@@ -78,24 +80,19 @@ class Calls:
                 self.made += 1
             finally:
                 steering.vanilla = False
-        self._watching = steering.recording and steering.step == self._features_step()
+        self._watching = steering.recording and clock.step == self._features_step()
         result = run(steering, forward, both, (sample, timestep, *given), named)
         self.made += 1
-        self._settle(timestep)
-        self._calls += 1
-        if self._calls % order == 0 or self._calls == len(self._pipe.scheduler.timesteps):
+        self._settle()
+        if clock.ends:
             steering.end_step()
             self._ended(steering.step)
         return result
 
-    @property
-    def _order(self) -> int:
-        return int(getattr(self._pipe.scheduler, "order", 1))
-
     def _features_step(self) -> int:
         """The step whose timestep is nearest to the wanted one."""
-        times = torch.as_tensor(self._pipe.scheduler.timesteps)[:: self._order].float()
-        return int((times - self._steering.options.features_time).abs().argmin())
+        wanted, times = self._steering.options.features_time, self._clock.times
+        return min(range(len(times)), key=lambda step: abs(times[step] - wanted))
 
     def _caught(self, _module: Any, _inputs: Any, output: Any) -> None:
         steering = self._steering
@@ -105,10 +102,10 @@ class Calls:
             # The next block's FreeU scales channels in place.
             self.features_BChw = with_prompt if steering.options.features_aliased else with_prompt.clone()
 
-    def _settle(self, timestep: Any) -> None:
+    def _settle(self) -> None:
         if self._watching and self.features_BChw is not None:
             self.features_BChw = self.features_BChw.clone()
-            self.features_time = float(timestep)
+            self.features_time = self._clock.times[self._clock.step]
         self._watching = False
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from models.consistency.consistory.options import Options
-from models.consistency.consistory.sharing import projected, shared_attention
+from models.consistency.consistory.sharing import queries, shared_attention
 from models.consistency.consistory.steering import Steering
 from models.consistency.processors import Around, word_maps
 from models.consistency.unet_layout import Layer, busiest_depth, layers_of
@@ -39,7 +39,7 @@ class SelfAttention(Around):
         steering, name = self._steering, self._layer.name
         if steering.vanilla:
             if self._shares:
-                steering.query_of(name, projected(attn, hidden_states)[0])
+                steering.query_of(name, queries(attn, hidden_states))
             return super().__call__(attn, hidden_states, *more, **named)
         if self._shares and steering.sharing:
             output = self._shared(attn, hidden_states)
@@ -72,30 +72,17 @@ class CrossAttention(Around):
         super().__init__(inner)
         self._steering = steering
 
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Any = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        ip_adapter_masks: Any = None,
+    def changed(
+        self, attn: Any, hidden_BPC: Tensor, text_BLC: Any, mask: Tensor | None, output_BPC: Tensor
     ) -> Tensor:
         """See `Around`."""
         steering = self._steering
         if steering.recording and not steering.vanilla and True in steering.halves:
-            # IP-Adapter's pictures come beside the text.
-            text = (
-                encoder_hidden_states[0]
-                if isinstance(encoder_hidden_states, tuple)
-                else encoder_hidden_states
-            )
             last = slice(-steering.pictures, None)
-            mask = None if attention_mask is None else attention_mask[last]
-            steering.masks.see(word_maps(attn, hidden_states[last], text[last], steering.weights(text), mask))
-        return super().__call__(
-            attn, hidden_states, encoder_hidden_states, attention_mask, temb, ip_adapter_masks
-        )
+            mask = None if mask is None else mask[last]
+            weights_BLS = steering.weights(text_BLC)
+            steering.masks.see(word_maps(attn, hidden_BPC[last], text_BLC[last], weights_BLS, mask))
+        return output_BPC
 
 
 def depths_of(unet: Any, options: Options) -> tuple[int, int]:

@@ -30,7 +30,7 @@ class Options:
     mask_depth: int | None = None
     """Where it is read: how often the latents' sides are halved; 2, where the UNet attends there, if None."""
     blend: tuple[float, float] | None = (0.9, 0.81836735)
-    """Share of an unchanged model's queries at the first and at the last of `blend_steps`; None for none."""
+    """Share of an unchanged model's queries at step 0 and at the last with any; None for none."""
     blend_part: float = 0.1
     """Of all steps, those with blended queries."""
     injection: float = 0.8

@@ -2,7 +2,7 @@
 """Anchors of ConsiStory for later prompts: what their layers computed, or how to make them again.
 Section 4.4.
 
-A folder holds `state.json`, `state.safetensors`, and of each pass `first/` and `second/` with a file a step.
+A folder holds `state.json`, `state.safetensors`, and of each pass `first/` and `second/` with a file a call.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Remembered:
 
     @classmethod
     def load(cls, folder: Path) -> Remembered:
-        """What `save` wrote; steps are read as they are needed.
+        """What `save` wrote; calls are read as they are needed.
 
         Raises:
             BadState: it is damaged.

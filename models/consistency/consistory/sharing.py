@@ -10,6 +10,7 @@ Shapes: G halves of guidance, B pictures, P places, Q kept patches, C channels, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 Sources = Sequence[tuple[int, ...]]
 """For each picture those that it sees besides itself; numbers beyond the batch are of remembered ones."""
+Groups = Sequence[tuple[tuple[int, ...], slice]]
 Seen = Mapping[int, tuple[Tensor, Tensor]]
 """Keys and values of the kept patches of pictures, (G, Q, C) each."""
 
@@ -29,26 +31,45 @@ def sources_of(pictures: int, anchors: int, remembered: int | None = None) -> li
     return [tuple(j for j in range(min(anchors, pictures)) if j != i) for i in range(pictures)]
 
 
-def grouped(sources: Sources) -> dict[tuple[int, ...], list[int]]:
-    """Pictures by whom they see."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for picture, seen in enumerate(sources):
-        groups.setdefault(seen, []).append(picture)
+def grouped(sources: Sources) -> Groups:
+    """Neighbours that see the same others, with whom they see."""
+    groups, begin = [], 0
+    for seen, some in groupby(sources):
+        end = begin + len([*some])
+        groups.append((seen, slice(begin, end)))
+        begin = end
     return groups
+
+
+def queries(attn: Any, hidden: Tensor) -> Tensor:
+    """Before heads are split."""
+    return attn.to_qkv(hidden).chunk(3, dim=-1)[0] if _fused(attn) else attn.to_q(hidden)
+
+
+def keys_and_values(attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Before heads are split."""
+    if _fused(attn):
+        _, key, value = attn.to_qkv(hidden).chunk(3, dim=-1)
+        return key, value
+    return attn.to_k(hidden), attn.to_v(hidden)
 
 
 def projected(attn: Any, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values before heads are split; with whatever adapters the layers carry."""
-    if getattr(attn, "fused_projections", False):
+    if _fused(attn):
         query, key, value = attn.to_qkv(hidden).chunk(3, dim=-1)
         return query, key, value
     return attn.to_q(hidden), attn.to_k(hidden), attn.to_v(hidden)
 
 
+def _fused(attn: Any) -> bool:
+    return getattr(attn, "fused_projections", False)
+
+
 def shared_attention(
     attn: Any,
     hidden_GBPC: Tensor,
-    groups: Mapping[tuple[int, ...], Sequence[int]],
+    groups: Groups,
     seen: Callable[[Tensor, Tensor], Seen],
     blend: tuple[Tensor, float] | None = None,
 ) -> Tensor:
@@ -65,10 +86,10 @@ def shared_attention(
     if blend is not None:
         query = torch.lerp(query, blend[0], blend[1])
     there, result = seen(key, value), torch.empty_like(query)
-    for sources, pictures in groups.items():
-        some = [*pictures]
+    for sources, some in groups:
+        count = some.stop - some.start
         keys, values = (
-            torch.cat([own[:, some], *(_for_all(there[j][place], len(some)) for j in sources)], dim=2)
+            torch.cat([own[:, some], *(_for_all(there[j][place], count) for j in sources)], dim=2)
             for place, own in enumerate((key, value))
         )
         result[:, some] = _attended(attn, query[:, some], keys, values)

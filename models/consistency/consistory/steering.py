@@ -19,7 +19,7 @@ from models.consistency.consistory.correspondence import Matches
 from models.consistency.consistory.injection import injected
 from models.consistency.consistory.masks import Draws, Grid, SubjectMasks
 from models.consistency.consistory.options import Options
-from models.consistency.consistory.sharing import Seen, grouped, projected, sources_of
+from models.consistency.consistory.sharing import Seen, grouped, keys_and_values, sources_of
 from models.consistency.unet_layout import Layer, grid
 
 
@@ -41,6 +41,8 @@ class Steering:
     """Remembered anchors: the only pictures that this batch sees."""
     steps: int = 0
     step: int = 0
+    call: int = 0
+    """Of the UNet in this pass, from 1: what is remembered is remembered by call."""
     halves: tuple[bool, ...] = (True,)
     """Of the present call: whether each half has the prompt."""
     vanilla: bool = False
@@ -79,7 +81,9 @@ class Steering:
     def weights(self, states_BLC: Tensor) -> Tensor:
         """Of as many tokens as the text's states have, where these are."""
         more = states_BLC.shape[1] - self.weights_BLS.shape[1]
-        return F.pad(self.weights_BLS, (0, 0, 0, more)).to(states_BLC.device)
+        if more or self.weights_BLS.device != states_BLC.device:
+            self.weights_BLS = F.pad(self.weights_BLS, (0, 0, 0, more)).to(states_BLC.device)
+        return self.weights_BLS
 
     @property
     def blend(self) -> float:
@@ -89,7 +93,7 @@ class Steering:
     @property
     def sharing(self) -> bool:
         """Whether pictures see others in this step: from the second on, where there are masks."""
-        return self.options.share and self.step > 0 and any(self.groups)
+        return self.options.share and self.step > 0 and any(sources for sources, _ in self.groups)
 
     @property
     def injecting(self) -> bool:
@@ -112,12 +116,12 @@ class Steering:
     def seen(self, layer: Layer, attn: Any, hidden_GBPC: Tensor, key: Tensor, value: Tensor) -> Seen:
         """Keys and values of the kept patches of all pictures that are seen, by a layer."""
         if self.reading is not None:
-            remembered = self.reading.hidden(self.step, layer.name, self.halves, hidden_GBPC)
-            return {self.pictures + j: projected(attn, kept)[1:] for j, kept in enumerate(remembered)}
+            remembered = self.reading.hidden(self.call, layer.name, self.halves, hidden_GBPC)
+            return {self.pictures + j: keys_and_values(attn, kept) for j, kept in enumerate(remembered)}
         places = self._kept[self.grid(layer.depth)]
         if self.writing is not None:
             kept = [hidden_GBPC[:, j].index_select(1, at) for j, at in places.items()]
-            self.writing.keep_hidden(self.step, layer.name, self.halves, kept)
+            self.writing.keep_hidden(self.call, layer.name, self.halves, kept)
         return {
             j: (key[:, j].index_select(1, at), value[:, j].index_select(1, at)) for j, at in places.items()
         }
@@ -128,13 +132,13 @@ class Steering:
         if True not in self.halves:
             return output
         others, with_prompt = output[: -self.pictures], output[-self.pictures :]
-        remembered = None if self.reading is None else self.reading.output(self.step, name, output)
+        remembered = None if self.reading is None else self.reading.output(self.call, name, output)
         options = self.options
         blended = injected(with_prompt, self.matches, options.injection, options.injection_order, remembered)
         if self.writing is not None:
             # What pictures of the same batch would have taken.
             in_turn = options.injection_order == "sequential"
-            self.writing.keep_output(self.step, name, blended if in_turn else with_prompt)
+            self.writing.keep_output(self.call, name, blended if in_turn else with_prompt)
         return torch.cat([others, blended])
 
     def query_of(self, name: str, query: Tensor) -> None:

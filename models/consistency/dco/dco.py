@@ -7,28 +7,26 @@ An implementation of its own, from the papers; see `options.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from models.consistency.borrowed import borrowed, frozen, intercepted
-from models.consistency.dco.adapters import adapters, filled, set_strength
-from models.consistency.dco.captions import Said, renamed, said_of
+from models.consistency.dco.adapters import adapters
+from models.consistency.dco.captions import said_of
 from models.consistency.dco.guidance import Guidance
+from models.consistency.dco.loaded import renamed_prompts, with_changes, with_learnt_words
 from models.consistency.dco.options import Options
+from models.consistency.dco.prior import prior_latents, prior_prompt
 from models.consistency.dco.rows import begun_rows, encoder_names, with_words
 from models.consistency.dco.tuning import ADAPTER, Latents, Tuning, tuned
 from models.consistency.latents import Noise, encoded_pictures
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.state import State, backbone
-from models.consistency.text import pixels_of, texts_of
-
-_AT_ONCE = 4
-"""Pictures of the noun that are drawn together."""
+from models.consistency.text import Texts, pixels_of, texts_of
 
 
 class Dco:
@@ -69,7 +67,9 @@ class Dco:
             raise ValueError("one subject is learnt at a time: one word, and pictures of it")
         began, options, noun = time.perf_counter(), self.options, subject.words[0]
         said = said_of(len(subject.pictures), noun, subject.captions, self._word(noun))
-        prior = self._prior(pipe, noun, sampling, tell) if options.prior_weight else None
+        prior = None
+        if options.prior_weight:
+            prior = prior_latents(pipe, noun, options.prior_pictures, options.seed, sampling, tell)
         with ExitStack() as stack:
             ours = stack.enter_context(borrowed(pipe))
             encoders = [getattr(ours, name) for name in encoder_names(ours)]
@@ -80,7 +80,19 @@ class Dco:
             words = [options.token] if options.token else []
             base = _texts(ours, said.base, sampling)
             stack.enter_context(with_words(ours, words, rows))
-            tuning = self._tuning(ours, said, base, sampling, rows, lora, subject, prior)
+            height, width = pixels_of(ours, sampling.height, sampling.width)
+            tuning = Tuning(
+                ours,
+                options,
+                Noise(ours),
+                Latents(*encoded_pictures(ours, subject.pictures, height, width)),
+                said,
+                base,
+                _texts(ours, said.tuned, sampling),
+                rows,
+                lora,
+                None if prior is None else (prior, _texts(ours, [prior_prompt(noun)], sampling)),
+            )
             self.losses = tuned(tuning, tell)
             tensors = {f"lora.{name}": each for name, each in lora.items()}
             tensors |= {f"rows.{name}": each for name, each in rows.items()}
@@ -122,20 +134,20 @@ class Dco:
             raise ValueError("the method needs a state; tune the subject first")
         for each in states:
             each.check(self.name, {"backbone": backbone(pipe)})
-        began = time.perf_counter()
+        began, said = time.perf_counter(), renamed_prompts(prompts, states)
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             ours = stack.enter_context(borrowed(pipe))
-            counts = _loaded(ours.unet, states, strengths or [1.0] * len(states), stack)
-            said = _renamed(prompts, states)
-            arguments = sampling.arguments(prompts, seeds)
-            arguments["callback_on_step_end"] = sampling.telling(tell)
-            call = self._guided(ours, said, states, counts, sampling, stack)
-            if call is None:
-                arguments["prompt"] = said
-            with intercepted(ours.unet, call) if call else nullcontext():
-                images = ours(**arguments).images
-        self.rows = call.rows if call else 2 * sampling.steps * len(prompts)
+            counts = stack.enter_context(with_changes(ours.unet, states, strengths or [1.0] * len(states)))
+            own = self.options.consistency is None
+            with with_learnt_words(ours, states):
+                texts = _texts(ours, said, sampling)
+            if own:
+                stack.enter_context(with_learnt_words(ours, states))
+            guidance = Guidance(ours, self.options.consistency, texts, counts)
+            with intercepted(ours.unet, guidance):
+                images = sampling.draw(ours, said if own else prompts, seeds, tell)
+        self.rows = guidance.rows
         spent = (time.perf_counter() - began) / len(prompts)
         kept = sum(each.bytes for each in states)
         self._cost = Cost(self._cost.tuning_seconds, spent, kept)
@@ -156,93 +168,7 @@ class Dco:
             "options": asdict(self.options),
         }
 
-    def _tuning(
-        self,
-        pipe: Any,
-        said: Said,
-        base: Any,
-        sampling: Sampling,
-        rows: Mapping[str, Any],
-        lora: Mapping[str, Any],
-        subject: Subject,
-        prior: tuple[Latents, str] | None,
-    ) -> Tuning:
-        height, width = pixels_of(pipe, sampling.height, sampling.width)
-        latents = Latents(*encoded_pictures(pipe, subject.pictures, height, width))
-        with torch.no_grad():
-            words = _texts(pipe, said.tuned, sampling)
-            ahead = None if prior is None else (prior[0], _texts(pipe, [prior[1]], sampling))
-        return Tuning(pipe, self.options, Noise(pipe), latents, said, base, words, rows, lora, ahead)
 
-    @torch.no_grad()
-    def _prior(self, pipe: Any, noun: str, sampling: Sampling, tell: Tell) -> tuple[Latents, str]:
-        """Latents of pictures that the untuned model draws of the noun."""
-        prompt, count = f"a photo of a {noun}", self.options.prior_pictures
-        drawing = replace(sampling, output="pil")
-        pictures = []
-        with borrowed(pipe) as ours:
-            for start in range(0, count, _AT_ONCE):
-                seeds = [self.options.seed + place for place in range(start, min(count, start + _AT_ONCE))]
-                tell(start, count, f"drawing pictures of any {noun}")
-                pictures += ours(**drawing.arguments([prompt] * len(seeds), seeds)).images
-        return Latents(
-            *encoded_pictures(pipe, pictures, *pixels_of(pipe, sampling.height, sampling.width))
-        ), prompt
-
-    def _guided(
-        self,
-        pipe: Any,
-        said: Sequence[str],
-        states: Sequence[State],
-        counts: Mapping[str, float],
-        sampling: Sampling,
-        stack: ExitStack,
-    ) -> Guidance | None:
-        """None for the tuned model's own guidance, which needs the words to stay known."""
-        words = [state.about["token"] for state in states if state.about["token"]]
-        rows = {
-            name: torch.cat([state.tensors[f"rows.{name}"] for state in states if state.about["token"]])
-            for name in (encoder_names(pipe) if words else ())
-        }
-        rows = {name: each.to(pipe.unet.device) for name, each in rows.items()}
-        known = with_words(pipe, words, rows)
-        if self.options.consistency is None:
-            stack.enter_context(known)
-            return None
-        with known:
-            texts = _texts(pipe, said, sampling)
-        return Guidance(pipe, self.options.consistency, texts, counts)
-
-
-def _texts(pipe: Any, prompts: Sequence[str], sampling: Sampling) -> Any:
+def _texts(pipe: Any, prompts: Sequence[str], sampling: Sampling) -> Texts:
     with torch.no_grad():
         return texts_of(pipe, prompts, *pixels_of(pipe, sampling.height, sampling.width))
-
-
-def _loaded(
-    unet: Any, states: Sequence[State], strengths: Sequence[float], stack: ExitStack
-) -> dict[str, float]:
-    """Put the states' changes on a UNet; returns how much each counts, by adapter."""
-    names = {f"{ADAPTER}_{place}": state for place, state in enumerate(states) if state.about["rank"]}
-    ranks = {name: int(state.about["rank"]) for name, state in names.items()}
-    parameters = stack.enter_context(adapters(unet, ranks))
-    for name, state in names.items():
-        filled(parameters[name], _named(state.tensors, "lora."))
-    counts = {name: strengths[int(name.rsplit("_", 1)[1])] for name in names}
-    set_strength(unet, counts)
-    return counts
-
-
-def _named(tensors: Mapping[str, Tensor], beginning: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(beginning): each for name, each in tensors.items() if name.startswith(beginning)
-    }
-
-
-def _renamed(prompts: Sequence[str], states: Sequence[State]) -> list[str]:
-    """Prompts with each state's noun replaced by what the subject is called."""
-    found = [*prompts]
-    for state in states:
-        if state.about["word"]:
-            found = [renamed(prompt, state.about["words"][0], state.about["word"]) for prompt in found]
-    return found

@@ -23,8 +23,8 @@ class Guidance:
     """Changes a UNet's calls; the pipeline then guides as it always does."""
 
     pipe: Any
-    consistency: float
-    """w_con."""
+    consistency: float | None
+    """w_con; None for the tuned model's own guidance, where only rows are counted."""
     tuned: Texts
     """Of the prompts with the subjects' words."""
     strengths: Mapping[str, float]
@@ -36,6 +36,9 @@ class Guidance:
         self, forward: Callable[..., Any], sample: Tensor, timestep: Any, *more: Any, **named: Any
     ) -> Any:
         """See `borrowed.intercepted`; pipelines ask for tuples."""
+        if self.consistency is None:
+            self.rows += len(sample)
+            return forward(sample, timestep, *more, **named)
         with without(self.pipe.unet, self.strengths):
             self.rows += len(sample)
             untuned = forward(sample, timestep, *more, **named)[0]

@@ -40,7 +40,7 @@ def with_words(pipe: Any, words: Sequence[str], rows: Rows) -> Iterator[None]:
     """A borrowed pipeline knows new words, with gradient to their rows.
 
     Args:
-        pipe: a borrowed one; its tokenizers are replaced by copies.
+        pipe: a borrowed one; its tokenizers are replaced by copies until the block ends.
         words: each becomes one token, and must not be one already.
         rows: of them.
 
@@ -55,6 +55,7 @@ def with_words(pipe: Any, words: Sequence[str], rows: Rows) -> Iterator[None]:
             if known or len({*words}) < len(words):
                 raise ValueError(f"{', '.join(known or words)}: a word of the model already; take another")
             tokenizer.add_tokens([*words])
+            stack.callback(pipe.__dict__.__setitem__, tokenizer_name, getattr(pipe, tokenizer_name))
             pipe.__dict__[tokenizer_name] = tokenizer
             first = int(tokenizer.convert_tokens_to_ids(words[0]))
             stack.enter_context(_spliced(getattr(pipe, name).get_input_embeddings(), first, rows[name]))

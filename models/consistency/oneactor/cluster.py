@@ -51,6 +51,8 @@ def drawn_cluster(
         sampling: how to draw.
         tell: of progress.
     """
+    from PIL import ImageOps
+
     height, width = pixels_of(pipe, sampling.height, sampling.width)
     pictures, deepest = _drawn(pipe, subject.text, seeds, sampling, tell)
     first = [target] if not subject.pictures else []
@@ -60,13 +62,9 @@ def drawn_cluster(
     if subject.pictures:
         chosen = [subject.pictures[0], *chosen]
         states = torch.cat([_deepest_of(pipe, subject.text, subject.pictures[0], sampling), states])
-    mirrored = [picture.transpose(_MIRROR) for picture in chosen]
+    mirrored = [ImageOps.mirror(picture) for picture in chosen]
     both = [encoded_pictures(pipe, some, height, width) for some in (chosen, mirrored)]
     return Cluster(tuple(chosen), states, *(torch.stack(each) for each in zip(*both, strict=True)))
-
-
-_MIRROR: Any = 0
-"""Left to right, for Pillow."""
 
 
 @contextmanager

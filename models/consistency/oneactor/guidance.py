@@ -7,13 +7,14 @@ Shapes: B pictures, R = G * B rows of a call with G halves, L tokens, D width of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.consistency.call_rows import with_rows
+from models.consistency.clock import Clock
 from models.consistency.offsets import Places, with_offsets
 from models.consistency.oneactor.options import Options
 
@@ -30,7 +31,12 @@ class Guidance:
     pictures: int
     rows: int = 0
     """That the UNet has computed so far."""
-    calls: int = 0
+    _clock: Clock = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count, with the places where the vectors are."""
+        self._clock = Clock(self.pipe.scheduler)
+        self.places = self.places.to(self.target_TD.device)
 
     def __call__(
         self,
@@ -42,7 +48,8 @@ class Guidance:
         **named: Any,
     ) -> Any:
         """See `borrowed.intercepted`; pipelines ask for tuples."""
-        if not self._guides():
+        self._clock.tick()
+        if not self.options.guides(self._clock.step, self._clock.steps):
             self.rows += len(sample)
             return forward(sample, timestep, encoder_hidden_states, *more, **named)
         both = len(sample) == 2 * self.pictures
@@ -64,13 +71,6 @@ class Guidance:
         scale, exclusion = self.pipe.guidance_scale, self.options.exclusion
         wanted = (scale + exclusion) * (target - nothing) - exclusion * (others - nothing)
         return torch.cat([nothing, nothing + wanted / scale])
-
-    def _guides(self) -> bool:
-        scheduler = self.pipe.scheduler
-        order = int(getattr(scheduler, "order", 1))
-        step, steps = self.calls // order, -(-len(scheduler.timesteps) // order)
-        self.calls += 1
-        return self.options.guides(step, steps)
 
     def _offset(self, states_RLD: Tensor, offset_TD: Tensor) -> Tensor:
         first = len(states_RLD) - self.pictures

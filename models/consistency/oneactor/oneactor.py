@@ -114,10 +114,8 @@ class OneActor:
             target, average = (state.tensors[name].to(pipe.unet.device) for name in ("target", "average"))
             places = places_of(ours, prompts, subject.words)
             guidance = Guidance(ours, self.options, places, target, average, len(prompts))
-            arguments = sampling.arguments(prompts, seeds)
-            arguments["callback_on_step_end"] = sampling.telling(tell)
             with intercepted(ours.unet, guidance):
-                images = ours(**arguments).images
+                images = sampling.draw(ours, prompts, seeds, tell)
         self.rows = guidance.rows
         spent = (time.perf_counter() - began) / len(prompts)
         self._cost = Cost(self._cost.tuning_seconds, spent, state.bytes)

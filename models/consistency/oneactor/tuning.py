@@ -89,6 +89,8 @@ class Tuning:
     def losses(self, step: Step) -> Losses:
         """Forward."""
         device = self.texts.states_BLD.device
+        # Before it goes where reading it would wait.
+        sentences = step.sentence_B.tolist()
         step = Step(*(each.to(device) for each in step))
         cluster = self.cluster
         mean, std = (
@@ -97,10 +99,9 @@ class Tuning:
         latents_BCHW = mean + std * step.posterior_BCHW
         offsets_BTD = self.projector(cluster.deepest_NChw[step.deepest_B], self.words_TD)
         offsets_BTD = with_average(offsets_BTD)
-        states_BLD = with_offsets(
-            self.texts.states_BLD[step.sentence_B].float(), _moved(self.places, step.sentence_B), offsets_BTD
-        )
-        texts = self.texts.rows(step.sentence_B.tolist()).with_states(states_BLD)
+        texts = self.texts.rows(sentences)
+        states_BLD = with_offsets(texts.states_BLD.float(), self.places.of(sentences), offsets_BTD)
+        texts = texts.with_states(states_BLD)
         noisy = self.noise.added(latents_BCHW, step.noise_BCHW, step.time_B)
         predicted = texts.predicted(self.pipe.unet, noisy.to(self.pipe.unet.dtype), step.time_B)
         wanted = self.noise.target(latents_BCHW, step.noise_BCHW, step.time_B)
@@ -111,14 +112,6 @@ class Tuning:
 def with_average(offsets_BTD: Tensor) -> Tensor:
     """The last row's offset is the mean of the auxiliaries' (equation 12)."""
     return torch.cat([offsets_BTD[:-1], offsets_BTD[1:-1].mean(0, keepdim=True)])
-
-
-def _moved(places: Places, sentence_B: Tensor) -> Places:
-    """Where words stand in chosen sentences."""
-    found = [(places.row.to(sentence_B.device) == sentence).nonzero()[:, 0] for sentence in sentence_B]
-    rows = torch.cat([torch.full_like(some, row) for row, some in enumerate(found)])
-    which = torch.cat(found)
-    return Places(rows, places.token.to(which.device)[which], places.offset.to(which.device)[which])
 
 
 def prepared(
@@ -168,10 +161,5 @@ def final_offsets(tuning: Tuning, options: Options) -> tuple[Tensor, Tensor]:
     """
     tuning.projector.train(options.statistics == "batch")
     deepest = tuning.cluster.deepest_NChw
-    if options.statistics == "batch":
-        for module in tuning.projector.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                # What is asked for here is no part of training.
-                module.momentum = 0.0
     offsets_NTD = tuning.projector(torch.cat([deepest[1:], deepest[:1]]), tuning.words_TD)
     return offsets_NTD[-1], offsets_NTD[:-1].mean(0)

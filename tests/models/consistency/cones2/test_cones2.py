@@ -162,7 +162,8 @@ def test_noise_put_back_is_as_much_as_there_was(scheduler):
     signal = torch.ones(40, 100, 10)
     scale = 1.0 if scheduler is EulerDiscreteScheduler else (1 + after**2) ** -0.5
     ahead = scale * (signal + after * torch.randn(signal.shape, generator=generator))
-    found = back_to(some, ahead, torch.randn(signal.shape, generator=generator), now)
+    fresh = torch.randn(signal.shape, generator=generator)
+    found = back_to(ahead, fresh, sigma, after, scheduler is EulerDiscreteScheduler)
     wanted = 1.0 if scheduler is EulerDiscreteScheduler else (1 + sigma**2) ** -0.5
     assert found.mean().item() == pytest.approx(wanted, rel=0.05)
     assert found.std().item() == pytest.approx(wanted * sigma, rel=0.02)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import HeunDiscreteScheduler
 
 from models.consistency.consistory.archive import Archive
 from models.consistency.consistory.consistory import ConsiStory
@@ -58,6 +59,14 @@ def test_also_where_pictures_take_what_is_already_blended(pipe):
         assert apart(alone, whole[place : place + 1]) < 1e-4
 
 
+def test_also_where_a_step_calls_more_than_once():
+    pipe = xl_pipe()
+    pipe.scheduler = HeunDiscreteScheduler.from_config(pipe.scheduler.config)
+    whole = METHOD.generate(pipe, CAT, None, PROMPTS, SEEDS, SAMPLING)
+    _, anchors = remembered(pipe)
+    assert apart(later(pipe, anchors), whole[2:]) < 1e-3
+
+
 @pytest.mark.parametrize("where", ["memory", "on the way"])
 def test_they_survive_the_disk(pipe, together, tmp_path, where):
     _, anchors = remembered(pipe, folder=tmp_path if where == "on the way" else None)
@@ -75,7 +84,7 @@ def test_they_survive_the_disk(pipe, together, tmp_path, where):
 
 def test_what_was_written_on_the_way_is_not_held_in_memory(pipe, tmp_path):
     _, anchors = remembered(pipe, folder=tmp_path)
-    assert not anchors.first._steps
+    assert not anchors.first._calls
     assert anchors.bytes > 10_000
 
 
@@ -132,10 +141,10 @@ def test_an_archive_keeps_copies_and_counts_bytes(tmp_path):
     whole = torch.arange(1000.0).reshape(1, 10, 100)
     archive.keep_hidden(0, "a", (True,), [whole[:, :2]])
     assert archive.bytes == 800
-    assert archive._steps[0]["a|hidden|1|0"].untyped_storage().nbytes() == 800
+    assert archive._calls[0]["a|hidden|1|0"].untyped_storage().nbytes() == 800
     archive.keep_output(1, "a", whole)
-    assert archive.steps() == [0, 1]
-    assert [path.name for path in tmp_path.iterdir()] == ["step-0000.safetensors"]
+    assert archive.calls() == [0, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["call-0000.safetensors"]
     archive.close()
     assert torch.equal(archive.output(1, "a", whole), whole)
     assert torch.equal(archive.hidden(0, "a", (True,), whole)[0], whole[:, :2])

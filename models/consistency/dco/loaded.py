@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learnt subjects and styles on a borrowed pipeline: their low-rank changes, their words, their prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.consistency.dco.adapters import adapters, filled, set_strength
+from models.consistency.dco.captions import renamed
+from models.consistency.dco.rows import encoder_names, with_words
+from models.consistency.dco.tuning import ADAPTER
+from models.consistency.state import State
+
+
+@contextmanager
+def with_changes(
+    unet: Any, states: Sequence[State], strengths: Sequence[float]
+) -> Iterator[dict[str, float]]:
+    """The states' changes on a UNet, added up.
+
+    Args:
+        unet: of the borrowed pipeline.
+        states: of the method.
+        strengths: of each.
+
+    Yields:
+        How much each counts, by adapter.
+    """
+    counts = {f"{ADAPTER}_{place}": strength for place, strength in enumerate(strengths)}
+    named = {name: state for name, state in zip(counts, states, strict=True) if state.about["rank"]}
+    with adapters(unet, {name: int(state.about["rank"]) for name, state in named.items()}) as parameters:
+        for name, state in named.items():
+            filled(parameters[name], _part(state.tensors, "lora."))
+        counts = {name: counts[name] for name in named}
+        set_strength(unet, counts)
+        yield counts
+
+
+def with_learnt_words(pipe: Any, states: Sequence[State]) -> AbstractContextManager[None]:
+    """The pipeline knows the states' new words."""
+    some = [state for state in states if state.about["token"]]
+    rows = {
+        name: torch.cat([state.tensors[f"rows.{name}"] for state in some]).to(pipe.unet.device)
+        for name in (encoder_names(pipe) if some else ())
+    }
+    return with_words(pipe, [state.about["token"] for state in some], rows)
+
+
+def renamed_prompts(prompts: Sequence[str], states: Sequence[State]) -> list[str]:
+    """Prompts with each state's noun replaced by what the subject is called.
+
+    Raises:
+        BadCaption: a noun is not in a prompt just once.
+    """
+    found = [*prompts]
+    for state in states:
+        if state.about["word"]:
+            found = [renamed(prompt, state.about["words"][0], state.about["word"]) for prompt in found]
+    return found
+
+
+def _part(tensors: Mapping[str, Tensor], begin: str) -> dict[str, Tensor]:
+    return {name.removeprefix(begin): each for name, each in tensors.items() if name.startswith(begin)}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the untuned model draws of a noun: DreamBooth's prior preservation (arXiv 2208.12242, section 4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from models.consistency.borrowed import borrowed
+from models.consistency.dco.tuning import Latents
+from models.consistency.latents import encoded_pictures
+from models.consistency.method import Sampling, Tell
+from models.consistency.text import pixels_of
+
+_AT_ONCE = 4
+"""Pictures that are drawn together."""
+
+
+def prior_prompt(noun: str) -> str:
+    """That they are drawn with."""
+    return f"a photo of a {noun}"
+
+
+@torch.no_grad()
+def prior_latents(pipe: Any, noun: str, count: int, seed: int, sampling: Sampling, tell: Tell) -> Latents:
+    """Of so many pictures.
+
+    Args:
+        pipe: before anything is tuned.
+        noun: what they show.
+        count: how many.
+        seed: of the first.
+        sampling: how to draw.
+        tell: of progress.
+    """
+    drawing, pictures = replace(sampling, output="pil"), []
+    with borrowed(pipe) as ours:
+        for start in range(0, count, _AT_ONCE):
+            seeds = [seed + place for place in range(start, min(count, start + _AT_ONCE))]
+            tell(start, count, f"drawing pictures of any {noun}")
+            pictures += ours(**drawing.arguments([prior_prompt(noun)] * len(seeds), seeds)).images
+    height, width = pixels_of(pipe, sampling.height, sampling.width)
+    return Latents(*encoded_pictures(pipe, pictures, height, width))
