@@ -70,6 +70,8 @@ class OneActor:
             WordNotFound: the prompt lacks the words.
         """
         began = time.perf_counter()
+        # Before pictures are drawn with a prompt that is not about the subject.
+        places_of(pipe, [subject.text], subject.words)
         cluster = self.cluster(pipe, subject, sampling, target, tell)
         tuning = prepared(
             pipe, cluster, subject.words, sentences(self.options.kind, subject.words), self.options

@@ -137,6 +137,8 @@ def test_states_of_something_else_are_refused(pipe, state):
         drawn(pipe, State("consistory", {}, {}))
     with pytest.raises(ValueError, match="needs a state"):
         drawn(pipe, None)
+    with pytest.raises(WordNotFound, match="a dog"):
+        OneActor(SHORT).fit(pipe, replace(CAT, prompt="a dog"), SAMPLING)
     with pytest.raises(WordNotFound, match="a hat"):
         drawn(pipe, state, prompts=["a hat"])
 
