@@ -26,14 +26,18 @@ from models.consistency.unet_layout import features_block
 class Calls:
     """Counts and changes the calls of a pass."""
 
-    def __init__(self, pipe: Any, steering: Steering, ended: Callable[[int], None]) -> None:
+    def __init__(
+        self, pipe: Any, steering: Steering, ended: Callable[[int], None], given_guidance: float = 1.0
+    ) -> None:
         """
         Args:
             pipe: whose UNet is called; its scheduler has its timesteps by the first call.
             steering: of the pass.
             ended: is told how many steps are done, after each.
+            given_guidance: of pictures that are given, instead of the pipeline's.
         """
         self._pipe, self._steering, self._ended = pipe, steering, ended
+        self._given_guidance = given_guidance
         self.made = 0
         """Evaluations of the UNet on the whole batch."""
         self.features_BChw: Tensor | None = None
@@ -87,7 +91,15 @@ class Calls:
         if clock.ends:
             steering.end_step()
             self._ended(steering.step)
-        return result
+        return self._as_inverted(result) if steering.given and halves == 2 else result
+
+    def _as_inverted(self, result: Any) -> Any:
+        """Two halves of which the pipeline's guidance makes what the given pictures were inverted with."""
+        nothing, with_prompt = result[0].chunk(2)
+        first = slice(self._steering.given)
+        part = self._given_guidance / self._pipe.guidance_scale
+        milder = torch.lerp(nothing[first], with_prompt[first], part)
+        return (torch.cat([nothing, milder, with_prompt[self._steering.given :]]),)
 
     def _features_step(self) -> int:
         """The step whose timestep is nearest to the wanted one."""

@@ -17,11 +17,14 @@ from torch import Tensor
 
 from models.consistency.borrowed import borrowed
 from models.consistency.consistory.archive import Archive
-from models.consistency.consistory.options import FREEU_SDXL, Options
-from models.consistency.consistory.passes import Batch, Found, Passes, matched
+from models.consistency.consistory.drawing import Drawn, drawn, with_freeu
+from models.consistency.consistory.inversion import inverted
+from models.consistency.consistory.options import Options
+from models.consistency.consistory.passes import Batch
 from models.consistency.consistory.remembered import Remembered
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.state import State, backbone
+from models.consistency.words import encoded_prompt, spans_of_any
 
 
 class ConsiStory:
@@ -41,12 +44,38 @@ class ConsiStory:
         """Where subjects were found in the end, by grid, bool (B, P): to be looked at."""
         self._cost = Cost()
 
-    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> None:
-        """Nothing is learnt."""
-
     def cost(self) -> Cost:
         """Of the last call."""
         return self._cost
+
+    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> Remembered | None:
+        """Nothing is learnt; given pictures of the subject become the anchors (section 5.5).
+
+        Args:
+            pipe: see `generate`.
+            subject: its words, and perhaps pictures and their captions.
+            sampling: later pictures need the same steps, guidance and size; the paper has 100 steps.
+            tell: of progress.
+
+        Raises:
+            WordNotFound: a caption has none of the words.
+        """
+        if not subject.pictures:
+            return None
+        began, pictures = time.perf_counter(), subject.pictures
+        captions = subject.captions or (f"a photo of {subject.text}",) * len(pictures)
+        for caption in captions:
+            spans_of_any(pipe.tokenizer, encoded_prompt(pipe, caption), subject.words)
+        seeds, guidance = [*range(len(captions))], min(self.options.given_guidance, sampling.guidance)
+        tell(0, sampling.steps, "inverting the pictures")
+        with torch.no_grad(), borrowed(pipe) as ours:
+            with_freeu(ours, self.options)
+            found = inverted(ours, pictures, captions, seeds, sampling, guidance)
+        about = self._about(pipe, subject, sampling, captions, seeds)
+        tensors = {"begin": found.begin_ACHW, "added": found.added_TACHW}
+        state = State(self.name, {**about, "given_guidance": guidance}, tensors)
+        self._cost = Cost(tuning_seconds=time.perf_counter() - began, subject_bytes=state.bytes)
+        return Remembered(state)
 
     def generate(
         self,
@@ -63,7 +92,7 @@ class ConsiStory:
         Args:
             pipe: any diffusers pipeline with a UNet of Stable Diffusion's kind.
             subject: its words.
-            state: anchors of before, see `remember`; without, the first prompts are the anchors.
+            state: anchors of before, see `fit` and `remember`; without, the first prompts are the anchors.
             prompts: each with at least one of the words.
             seeds: of each.
             sampling: how to sample.
@@ -74,17 +103,18 @@ class ConsiStory:
             BadState: the anchors are of another model or setting.
             FloatingPointError: the latents are no numbers in the end.
         """
+        options, batch = self.options, Batch(prompts, seeds, subject.words, sampling)
         if state is None:
-            return self._draw(pipe, subject, prompts, seeds, sampling, tell)[0]
+            return self._told(drawn(pipe, options, batch, tell))
+        about = state.state.about
         state.state.check(self.name, self._about(pipe, subject, sampling))
         if state.first is not None:
-            return self._draw(pipe, subject, prompts, seeds, sampling, tell, reading=state)[0]
-        anchors, anchor_seeds = state.state.about["prompts"], state.state.about["seeds"]
-        again = ConsiStory(replace(self.options, anchors=len(anchors)))
-        both = [*anchors, *prompts], [*anchor_seeds, *seeds]
-        result, _ = again._draw(pipe, subject, *both, sampling, tell)
-        self.calls, self.masks, self._cost = again.calls, again.masks, again._cost
-        return result[len(anchors) :]
+            return self._told(drawn(pipe, options, batch, tell, reading=state), state)
+        anchors = [*about["prompts"]]
+        both = [*anchors, *prompts], [*about["seeds"], *seeds]
+        batch = Batch(*both, subject.words, sampling, state.given)
+        whole = drawn(pipe, replace(options, anchors=len(anchors)), batch, tell)
+        return self._told(whole, state, len(anchors))
 
     def remember(
         self,
@@ -106,17 +136,19 @@ class ConsiStory:
             seeds: of each.
             sampling: later pictures need the same steps, guidance and size.
             folder: to write to on the way; in memory otherwise.
-            limit: bytes of each pass beyond which anchors are made again with each batch instead.
+            limit: bytes of each pass beyond which anchors are made again with each batch instead; the
+                options' if not given.
             tell: of progress.
         """
+        limit = self.options.kept_bytes if limit is None else limit
         archives = [
             Archive(len(prompts), None if folder is None else folder / name, limit)
             for name in ("first", "second")
         ]
-        all_see = ConsiStory(replace(self.options, anchors=len(prompts)))
-        result, found = all_see._draw(pipe, subject, prompts, seeds, sampling, tell, writing=archives)
-        self.calls, self.masks, self._cost = all_see.calls, all_see.masks, all_see._cost
-        about = {**self._about(pipe, subject, sampling), "prompts": [*prompts], "seeds": [*seeds]}
+        batch = Batch(prompts, seeds, subject.words, sampling)
+        all_see = replace(self.options, anchors=len(prompts))
+        found = (anchors := drawn(pipe, all_see, batch, tell, writing=archives)).found
+        about = self._about(pipe, subject, sampling, prompts, seeds)
         tensors = (
             {} if found is None else {"features": found.features_BChw.cpu(), "masks": found.masks_BP.cpu()}
         )
@@ -124,49 +156,22 @@ class ConsiStory:
         for archive in archives:
             archive.close()
         room = not any(archive.overflown for archive in archives)
-        return result, Remembered(state, *(archives if room else (None, None)))
+        kept = Remembered(state, *(archives if room else (None, None)))
+        return self._told(anchors, kept), kept
 
-    def _draw(
-        self,
-        pipe: Any,
-        subject: Subject,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        sampling: Sampling,
-        tell: Tell,
-        writing: Sequence[Archive] = (),
-        reading: Remembered | None = None,
-    ) -> tuple[Any, Found | None]:
-        """Both passes; the first is left out where nothing is injected."""
-        options, began = self.options, time.perf_counter()
-        first_in, second_in = (None, None) if reading is None else (reading.first, reading.second)
-        first_out, second_out = writing or (None, None)
-        batch = Batch(prompts, seeds, subject.words, sampling)
-        with torch.no_grad(), borrowed(pipe) as ours:
-            self._freeu(ours)
-            passes = Passes(ours, options, batch, lambda done, what: tell(done, sampling.steps, what))
-            found = matches = None
-            if options.injection:
-                found = passes.first(first_out, first_in)
-                matches = matched(found, options, None if reading is None else reading.found)
-            result, steering = passes.last(matches, second_out, second_in)
-        self.calls, self.masks = passes.calls, dict(steering.masks.clean)
-        spent = time.perf_counter() - began
-        self._cost = Cost(image_seconds=spent / len(prompts), subject_bytes=reading.bytes if reading else 0)
-        if isinstance(result, Tensor) and not bool(torch.isfinite(result).all()):
-            raise FloatingPointError("the latents are no numbers; sample in float32 or bfloat16")
-        return result, found
+    def _told(self, whole: Drawn, state: Remembered | None = None, anchors: int = 0) -> Any:
+        """The pictures but for so many first ones; what else is known of them is kept to be asked for."""
+        self.calls = whole.calls
+        self.masks = {grid: mask_BP[anchors:] for grid, mask_BP in whole.masks.items()}
+        self._cost = Cost(image_seconds=whole.seconds, subject_bytes=0 if state is None else state.bytes)
+        return whole.pictures[anchors:]
 
-    def _freeu(self, pipe: Any) -> None:
-        freeu = self.options.freeu
-        if freeu == "usual":
-            freeu = FREEU_SDXL if hasattr(pipe, "text_encoder_2") else None
-        if freeu is not None:
-            pipe.unet.enable_freeu(*freeu)
-
-    def _about(self, pipe: Any, subject: Subject, sampling: Sampling) -> dict[str, Any]:
-        """What anchors and later pictures have to have in common."""
-        options = {name: value for name, value in asdict(self.options).items() if name != "anchors"}
+    def _about(
+        self, pipe: Any, subject: Subject, sampling: Sampling, *drawn: Sequence[Any]
+    ) -> dict[str, Any]:
+        """What anchors and later pictures have to have in common; with prompts and seeds of anchors."""
+        apart = {"anchors", "kept_bytes"}
+        options = {name: value for name, value in asdict(self.options).items() if name not in apart}
         return {
             "backbone": backbone(pipe),
             "words": [*subject.words],
@@ -175,4 +180,5 @@ class ConsiStory:
             "guided": sampling.guidance > 1,
             "precision": str(pipe.unet.dtype),
             "options": options,
+            **dict(zip(("prompts", "seeds"), map(list, drawn), strict=False)),
         }

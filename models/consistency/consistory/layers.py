@@ -56,6 +56,7 @@ class SelfAttention(Around):
             steering.groups,
             lambda key, value: steering.seen(layer, attn, hidden_GBPC, key, value),
             steering.blending(layer.name),
+            steering.subject(layer),
         )
         return output.flatten(0, 1)
 

@@ -53,6 +53,10 @@ class Options:
     """Whether the first pass goes on after the features are there."""
     freeu: tuple[float, float, float, float] | Literal["usual"] | None = "usual"
     """s1, s2, b1, b2; `usual` are the paper's with two text encoders, and none with one."""
+    given_guidance: float = 2.0
+    """By their captions, of given pictures (section 5.5)."""
+    kept_bytes: int | None = None
+    """Of each pass of anchors kept for later prompts; anchors that take more are drawn again each time."""
     sequential_halves: bool = False
     """Whether the halves of guidance are computed one after the other, for less memory."""
 

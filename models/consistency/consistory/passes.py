@@ -13,6 +13,7 @@ from torch import Tensor
 from models.consistency.consistory.archive import Archive
 from models.consistency.consistory.calls import Calls
 from models.consistency.consistory.correspondence import Matches, matches, smoothed
+from models.consistency.consistory.inversion import Inverted
 from models.consistency.consistory.layers import depths_of, mask_depths
 from models.consistency.consistory.options import Options
 from models.consistency.consistory.sharing import sources_of
@@ -39,6 +40,13 @@ class Batch:
     seeds: Sequence[int]
     words: Sequence[str]
     sampling: Sampling
+    given: Inverted | None = None
+    """The first pictures, if they are given ones."""
+
+    @property
+    def anchors_given(self) -> int:
+        """How many."""
+        return 0 if self.given is None else len(self.given.begin_ACHW)
 
 
 class Passes:
@@ -86,7 +94,14 @@ class Passes:
         unet, options = self._pipe.unet, self._options
         words, _ = depths_of(unet, options)
         return Steering(
-            options, self._weights_BLS, mask_depths(unet, options), words, found, writing, reading
+            options,
+            self._weights_BLS,
+            mask_depths(unet, options),
+            words,
+            found,
+            writing,
+            reading,
+            self._batch.anchors_given,
         )
 
     def _sample(self, steering: Steering, output: str, what: str, stops: bool = False) -> tuple[Calls, Any]:
@@ -95,19 +110,28 @@ class Passes:
             if stops and calls.features_BChw is not None:
                 self._pipe._interrupt = True
 
-        calls = Calls(self._pipe, steering, ended)
-        sampling = replace(self._batch.sampling, output=output)
+        batch = self._batch
+        begin = {} if batch.given is None else self._begin(batch.given)
+        calls = Calls(self._pipe, steering, ended, batch.given.guidance if batch.given else 1.0)
+        sampling = replace(batch.sampling, output=output)
         with calls.attached():
-            result = self._pipe(**sampling.arguments(self._batch.prompts, self._batch.seeds)).images
+            result = self._pipe(**sampling.arguments(batch.prompts, batch.seeds), **begin).images
         self.calls += calls.made
         return calls, result
 
+    def _begin(self, given: Inverted) -> dict[str, Any]:
+        """The same in both passes: given pictures as they were inverted, others with noise by their seeds."""
+        seeds = self._batch.seeds[self._batch.anchors_given :]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._pipe.scheduler, latents_BCHW = given.replayed(self._pipe.scheduler, generators)
+        return {"latents": latents_BCHW.to(self._pipe.unet.device, self._pipe.unet.dtype)}
 
-def matched(found: Found, options: Options, remembered: Found | None = None) -> Matches:
-    """What corresponds to what in a batch, or of remembered anchors."""
+
+def matched(found: Found, options: Options, remembered: Found | None = None, apart: bool = False) -> Matches:
+    """What corresponds to what in a batch, or of remembered anchors; `apart` as in `sources_of`."""
     pictures = len(found.masks_BP)
     if remembered is None:
-        sources = sources_of(pictures, options.anchors)
+        sources = sources_of(pictures, options.anchors, apart=apart)
         return matches(found.features_BChw, found.masks_BP, sources, found.grid)
     anchors = len(remembered.masks_BP)
     features = torch.cat([found.features_BChw, remembered.features_BChw.to(found.features_BChw)])

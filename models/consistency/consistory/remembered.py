@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Anchors of ConsiStory for later prompts: what their layers computed, or how to make them again.
-Section 4.4.
+Section 4.4; or given pictures as noise, section 5.5.
 
 A folder holds `state.json`, `state.safetensors`, and of each pass `first/` and `second/` with a file a call.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.consistency.consistory.archive import Archive
+from models.consistency.consistory.inversion import Inverted
 from models.consistency.consistory.passes import Found
 from models.consistency.state import State
 
@@ -31,6 +32,14 @@ class Remembered:
         tensors = self.state.tensors
         rows, columns = self.state.about["grid"]
         return Found(tensors["features"], tensors["masks"], (rows, columns))
+
+    @property
+    def given(self) -> Inverted | None:
+        """The anchors, if they are pictures that were given."""
+        tensors = self.state.tensors
+        if "begin" not in tensors:
+            return None
+        return Inverted(tensors["begin"], tensors["added"], float(self.state.about["given_guidance"]))
 
     @property
     def bytes(self) -> int:

@@ -24,11 +24,21 @@ Seen = Mapping[int, tuple[Tensor, Tensor]]
 """Keys and values of the kept patches of pictures, (G, Q, C) each."""
 
 
-def sources_of(pictures: int, anchors: int, remembered: int | None = None) -> list[tuple[int, ...]]:
-    """Everybody sees the anchors and nobody else: the first pictures, or so many remembered ones."""
+def sources_of(
+    pictures: int, anchors: int, remembered: int | None = None, apart: bool = False
+) -> list[tuple[int, ...]]:
+    """Everybody sees the anchors and nobody else: the first pictures, or so many remembered ones.
+
+    Args:
+        pictures: in the batch.
+        anchors: of them.
+        remembered: how many, if there are any; numbered from `pictures` on.
+        apart: whether anchors do not see each other, as given pictures do not.
+    """
     if remembered is not None:
         return [tuple(range(pictures, pictures + remembered))] * pictures
-    return [tuple(j for j in range(min(anchors, pictures)) if j != i) for i in range(pictures)]
+    first = range(min(anchors, pictures))
+    return [() if apart and i in first else tuple(j for j in first if j != i) for i in range(pictures)]
 
 
 def grouped(sources: Sources) -> Groups:
@@ -72,6 +82,7 @@ def shared_attention(
     groups: Groups,
     seen: Callable[[Tensor, Tensor], Seen],
     blend: tuple[Tensor, float] | None = None,
+    subject_BP: Tensor | None = None,
 ) -> Tensor:
     """What a self-attention layer gives, (G, B, P, C), its output projection included.
 
@@ -81,6 +92,7 @@ def shared_attention(
         groups: see `grouped`.
         seen: makes what others see of the batch's keys and values, (G, B, P, C) each.
         blend: an unchanged model's queries (G, B, P, C), and their share.
+        subject_BP: if given, where the subject is; others' keys get the statistics of the keys there.
     """
     query, key, value = projected(attn, hidden_GBPC)
     if blend is not None:
@@ -88,8 +100,11 @@ def shared_attention(
     there, result = seen(key, value), torch.empty_like(query)
     for sources, some in groups:
         count = some.stop - some.start
+        others = [[_for_all(each, count) for each in there[j]] for j in sources]
+        if subject_BP is not None:
+            others = [[restyled(seen, key[:, some], subject_BP[some]), v] for seen, v in others]
         keys, values = (
-            torch.cat([own[:, some], *(_for_all(there[j][place], count) for j in sources)], dim=2)
+            torch.cat([own[:, some], *(each[place] for each in others)], dim=2)
             for place, own in enumerate((key, value))
         )
         result[:, some] = _attended(attn, query[:, some], keys, values)
@@ -98,6 +113,22 @@ def shared_attention(
 
 def _for_all(kept_GQC: Tensor, pictures: int) -> Tensor:
     return kept_GQC[:, None].expand(-1, pictures, -1, -1)
+
+
+def restyled(seen_GBQC: Tensor, own_GBPC: Tensor, subject_BP: Tensor) -> Tensor:
+    """Others' keys with mean and spread, by channel, of a picture's own (AdaIN, appendix E).
+
+    The paper leaves open over what these are taken: here it is the subject's patches on both sides, and all
+    of the picture's while no subject has been found in it.
+    """
+    weight_BP = torch.where(subject_BP.any(1, keepdim=True), subject_BP, True).float()
+    weight_BP1 = (weight_BP / weight_BP.sum(1, keepdim=True))[..., None]
+    own, seen = own_GBPC.float(), seen_GBQC.float()
+    mean = (own * weight_BP1).sum(2, keepdim=True)
+    spread = ((own - mean).square() * weight_BP1).sum(2, keepdim=True).sqrt()
+    unit = seen - seen.mean(2, keepdim=True)
+    unit = unit / (unit.square().mean(2, keepdim=True).sqrt() + 1e-5)
+    return (unit * spread + mean).to(seen_GBQC.dtype)
 
 
 def _attended(attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

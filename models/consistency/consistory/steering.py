@@ -39,6 +39,8 @@ class Steering:
     """Keeps what later pictures need of the anchors, who are this batch."""
     reading: Archive | None = None
     """Remembered anchors: the only pictures that this batch sees."""
+    given: int = 0
+    """How many of the first pictures are given ones: they are the anchors, and see nobody."""
     steps: int = 0
     step: int = 0
     call: int = 0
@@ -55,7 +57,7 @@ class Steering:
     def __post_init__(self) -> None:
         """Say who sees whom."""
         anchors = None if self.reading is None else self.reading.anchors
-        self.sources = sources_of(self.pictures, self.options.anchors, anchors)
+        self.sources = sources_of(self.pictures, self.options.anchors, anchors, self.given > 0)
         self.groups = grouped(self.sources)
 
     def begin(self, height: int, width: int, steps: int) -> None:
@@ -94,6 +96,10 @@ class Steering:
     def sharing(self) -> bool:
         """Whether pictures see others in this step: from the second on, where there are masks."""
         return self.options.share and self.step > 0 and any(sources for sources, _ in self.groups)
+
+    def subject(self, layer: Layer) -> Tensor | None:
+        """Where the subject is on a layer's grid, (B, P), if others' keys are to be made like those there."""
+        return self.masks.clean[self.grid(layer.depth)] if self.given else None
 
     @property
     def injecting(self) -> bool:

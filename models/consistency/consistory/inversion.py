@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Given pictures as noise: where a sampler has to begin and what it has to add at each step to draw them.
+
+Edit-friendly inversion (Huberman-Spiegelglas et al. 2023, arXiv 2304.06140): the noisy pictures of all steps
+have noise of their own each, so that what is added between them carries the picture.
+
+Shapes: T steps, A given pictures, B pictures, C latent channels, H, W latent cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from models.consistency.latents import encoded_pictures
+from models.consistency.method import Sampling
+from models.consistency.text import pixels_of
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class Stepped(DDIMScheduler):
+    """DDPM's sampling in any number of steps, where somebody else says what is added to each step's mean."""
+
+    added: Callable[[int, Tensor, Callable[[Tensor], Tensor]], Tensor]
+    """Gets the step, its mean (B, C, H, W), and what makes the next latents of unit noise; gives these."""
+
+    @classmethod
+    def like(cls, scheduler: Any, added: Callable[..., Tensor]) -> Self:
+        """With another one's schedule of noise, timesteps and kind of prediction."""
+        config = dict(scheduler.config)
+        made = cls.from_config(config, clip_sample=config.get("clip_sample", False))
+        made.added = added
+        made._done = 0
+        return made
+
+    def set_timesteps(self, *given: Any, **named: Any) -> None:
+        """See diffusers; sampling begins anew."""
+        super().set_timesteps(*given, **named)
+        self._done = 0
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, return_dict: bool = True) -> Any:
+        """See diffusers."""
+
+        def noisy(noise_BCHW: Tensor) -> Tensor:
+            parent = super(Stepped, self).step
+            return parent(
+                model_output, timestep, sample, eta=1.0, variance_noise=noise_BCHW, return_dict=False
+            )[0]
+
+        # The part without noise does not depend on it.
+        result = self.added(self._done, noisy(torch.zeros_like(sample)), noisy)
+        self._done += 1
+        return (result.to(sample.dtype),)
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """Given pictures."""
+
+    begin_ACHW: Tensor
+    """The latents that sampling begins with, float32."""
+    added_TACHW: Tensor
+    """What is added to the mean of each step, float32."""
+    guidance: float
+    """That they were inverted with, and are drawn with."""
+
+    def replayed(self, scheduler: Any, generators: Sequence[torch.Generator]) -> tuple[Stepped, Tensor]:
+        """A scheduler that draws them first, others with noise of their own; and where all begin.
+
+        Args:
+            scheduler: the pipeline's.
+            generators: of the other pictures; they give where these begin, and then each step's noise.
+        """
+        given = len(self.begin_ACHW)
+
+        def fresh() -> list[Tensor]:
+            return [torch.randn(self.begin_ACHW.shape[1:], generator=each)[None] for each in generators]
+
+        def added(step: int, mean_BCHW: Tensor, noisy: Callable[[Tensor], Tensor]) -> Tensor:
+            noise_BCHW = torch.cat([torch.zeros_like(self.begin_ACHW), *fresh()]).to(mean_BCHW)
+            drawn = mean_BCHW[:given].float() + self.added_TACHW[step].to(mean_BCHW.device)
+            return torch.cat([drawn.to(mean_BCHW.dtype), noisy(noise_BCHW)[given:]])
+
+        return Stepped.like(scheduler, added), torch.cat([self.begin_ACHW, *fresh()])
+
+
+@torch.no_grad()
+def inverted(
+    pipe: Any,
+    pictures: Sequence[Image.Image],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    sampling: Sampling,
+    guidance: float,
+) -> Inverted:
+    """Find what draws the pictures again, by sampling along their own noisy versions.
+
+    Args:
+        pipe: a borrowed one; it has another scheduler afterwards.
+        pictures: of any size; the largest part in the middle with the wanted ratio is taken.
+        prompts: what is on each.
+        seeds: of each one's noise.
+        sampling: steps and size that pictures will be drawn with.
+        guidance: by the prompt; the paper has 2.0.
+    """
+    height, width = pixels_of(pipe, sampling.height, sampling.width)
+    clean_ACHW = encoded_pictures(pipe, pictures, height, width)[0]
+    noises = [torch.Generator().manual_seed(seed) for seed in seeds]
+    kept: list[Tensor] = []
+
+    def noisy_at(step: int) -> Tensor:
+        if step == len(scheduler.timesteps):
+            return clean_ACHW
+        noise = [torch.randn(clean_ACHW.shape[1:], generator=each) for each in noises]
+        return scheduler.add_noise(
+            clean_ACHW, torch.stack(noise).to(clean_ACHW), scheduler.timesteps[step : step + 1]
+        )
+
+    def added(step: int, mean_ACHW: Tensor, _noisy: Callable[[Tensor], Tensor]) -> Tensor:
+        kept.append((noisy_at(step + 1) - mean_ACHW.float()).cpu())
+        # As it will be when it is drawn again, rounding included.
+        return mean_ACHW.float() + kept[-1].to(mean_ACHW.device)
+
+    scheduler = pipe.scheduler = Stepped.like(pipe.scheduler, added)
+    scheduler.set_timesteps(sampling.steps)
+    begin_ACHW = noisy_at(0)
+    changed = replace(sampling, guidance=guidance, output="latent", negative=sampling.negative)
+    pipe(**changed.arguments(prompts, seeds), latents=begin_ACHW.to(pipe.unet.dtype))
+    return Inverted(begin_ACHW.cpu(), torch.stack(kept), guidance)
