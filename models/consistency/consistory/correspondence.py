@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.consistency.consistory.otsu import otsu
 from models.consistency.consistory.sharing import Sources
+from models.consistency.otsu import otsu
 
 _APART = 2.0
 """The largest distance; that of patches outside of a source's subject."""

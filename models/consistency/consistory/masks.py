@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.consistency.consistory.otsu import above_otsu
+from models.consistency.otsu import above_otsu
 
 Grid = tuple[int, int]
 

@@ -52,27 +52,42 @@ class Guidance:
         if not self.options.guides(self._clock.step, self._clock.steps):
             self.rows += len(sample)
             return forward(sample, timestep, encoder_hidden_states, *more, **named)
-        both = len(sample) == 2 * self.pictures
-        excludes = both and self.options.exclusion != 0
-        towards = self._offset(encoder_hidden_states, self.options.strength * self.target_TD)
-        if not excludes:
+        return self.guided(forward, sample, timestep, encoder_hidden_states, *more, **named)
+
+    def guided(
+        self,
+        forward: Callable[..., Any],
+        sample: Tensor,
+        timestep: Any,
+        states: Tensor,
+        *more: Any,
+        **named: Any,
+    ) -> Any:
+        """A call in which the subject guides."""
+        towards = self.offset(states, self.options.strength * self.target_TD)
+        if not self.excludes(sample):
             self.rows += len(sample)
             return forward(sample, timestep, towards, *more, **named)
         last = slice(-self.pictures, None)
-        away = self._offset(encoder_hidden_states, self.average_TD)[last]
+        away = self.offset(states, self.average_TD)[last]
         again = with_rows(named, len(sample), lambda each: torch.cat([each, each[last]]))
         sample = torch.cat([sample, sample[last]])
         self.rows += len(sample)
         predicted = forward(sample, timestep, torch.cat([towards, away]), *more, **again)[0]
-        return (self._composed(*predicted.chunk(3)),)
+        return (self.composed(*predicted.chunk(3)),)
 
-    def _composed(self, nothing: Tensor, target: Tensor, others: Tensor) -> Tensor:
+    def excludes(self, sample: Tensor) -> bool:
+        """Whether others are kept away from in a call: not without the pipeline's guidance."""
+        return len(sample) == 2 * self.pictures and self.options.exclusion != 0
+
+    def composed(self, nothing: Tensor, target: Tensor, others: Tensor) -> Tensor:
         """Two halves of which the pipeline makes equation 19."""
         scale, exclusion = self.pipe.guidance_scale, self.options.exclusion
         wanted = (scale + exclusion) * (target - nothing) - exclusion * (others - nothing)
         return torch.cat([nothing, nothing + wanted / scale])
 
-    def _offset(self, states_RLD: Tensor, offset_TD: Tensor) -> Tensor:
+    def offset(self, states_RLD: Tensor, offset_TD: Tensor) -> Tensor:
+        """The rows with the prompt, which are the last ones, with offsets of the words."""
         first = len(states_RLD) - self.pictures
         places = Places(self.places.row + first, self.places.token, self.places.offset)
         return with_offsets(states_RLD, places, offset_TD)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -19,8 +20,9 @@ from models.consistency.offsets import places_of
 from models.consistency.oneactor.cluster import Cluster, drawn_cluster
 from models.consistency.oneactor.guidance import Guidance
 from models.consistency.oneactor.options import Options
+from models.consistency.oneactor.separate import Separate, subjects_of
 from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
-from models.consistency.state import State, backbone
+from models.consistency.state import BadState, State, backbone
 from models.consistency.templates import SENTENCES, Kind
 
 
@@ -95,7 +97,7 @@ class OneActor:
         self,
         pipe: Any,
         subject: Subject,
-        state: State | None,
+        state: State | Sequence[State] | None,
         prompts: Sequence[str],
         seeds: Sequence[int],
         sampling: Sampling,
@@ -103,25 +105,60 @@ class OneActor:
     ) -> Any:
         """See `ConsistencyMethod.generate`; `sampling.guidance` is eta 1 less eta 2.
 
+        Args:
+            pipe: a Stable Diffusion or SDXL pipeline.
+            subject: its words.
+            state: of the subjects that were learnt together, or of each that was learnt apart.
+            prompts: each with at least one of the words.
+            seeds: of each.
+            sampling: how to sample.
+            tell: of progress.
+
         Raises:
             ValueError: there is no state.
             WordNotFound: a prompt has none of the words.
-            BadState: the state is of another model or of other words.
+            BadState: a state is of another model or of other words.
         """
-        if state is None:
-            raise ValueError("OneActor needs a state; tune the subject first")
-        state.check(self.name, {"backbone": backbone(pipe), "words": [*subject.words]})
+        states = [state] if isinstance(state, State) else [*(state or ())]
+        words = self._words(pipe, subject, states)
         began = time.perf_counter()
         with torch.no_grad(), borrowed(pipe) as ours:
-            target, average = (state.tensors[name].to(pipe.unet.device) for name in ("target", "average"))
-            places = places_of(ours, prompts, subject.words)
-            guidance = Guidance(ours, self.options, places, target, average, len(prompts))
-            with intercepted(ours.unet, guidance):
+            device = ours.unet.device
+            target, average = (
+                torch.cat([each.tensors[name] for each in states]).to(device)
+                for name in ("target", "average")
+            )
+            places = places_of(ours, prompts, [word for some in words for word in some])
+            about = ours, self.options, places, target, average, len(prompts)
+            watching: Any = nullcontext()
+            if len(states) > 1:
+                guidance = Separate(*about, subject_T=subjects_of(ours.tokenizer, words))
+                watching = guidance.masks.watching()
+            else:
+                guidance = Guidance(*about)
+            with watching, intercepted(ours.unet, guidance):
                 images = sampling.draw(ours, prompts, seeds, tell)
         self.rows = guidance.rows
         spent = (time.perf_counter() - began) / len(prompts)
-        self._cost = Cost(self._cost.tuning_seconds, spent, state.bytes)
+        self._cost = Cost(self._cost.tuning_seconds, spent, sum(each.bytes for each in states))
         return images
+
+    def _words(self, pipe: Any, subject: Subject, states: Sequence[State]) -> list[list[str]]:
+        """Of each state, in its own order; together they are the subject's."""
+        if not states:
+            raise ValueError("OneActor needs a state; tune the subject first")
+        for each in states:
+            each.check(self.name, {"backbone": backbone(pipe)})
+        words = [[*each.about["words"]] for each in states]
+        if len(states) == 1:
+            states[0].check(self.name, {"words": [*subject.words]})
+        learnt = [word for some in words for word in some]
+        if sorted(learnt) != sorted(subject.words):
+            raise BadState(
+                f"the states are of {', '.join(learnt)}, and the subjects are {', '.join(subject.words)}; "
+                "give a state for each subject, and no other"
+            )
+        return words
 
 
 def sentences(kind: Kind, words: Sequence[str]) -> list[str]:

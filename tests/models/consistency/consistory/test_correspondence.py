@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from models.consistency.consistory.correspondence import Matches, matches, smoothed
 from models.consistency.consistory.injection import injected
-from models.consistency.consistory.otsu import otsu
+from models.consistency.otsu import otsu
 
 B, C, GRID = 3, 8, (5, 7)
 P = GRID[0] * GRID[1]

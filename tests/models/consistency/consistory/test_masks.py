@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from models.consistency.consistory.masks import Draws, SubjectMasks
-from models.consistency.consistory.otsu import above_otsu
 from models.consistency.consistory.steering import weights_of
+from models.consistency.otsu import above_otsu
 
 B, LOW, HIGH = 3, (4, 6), (8, 12)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage.filters import threshold_otsu
 
-from models.consistency.consistory.otsu import above_otsu, otsu
+from models.consistency.otsu import above_otsu, otsu
 
 RNG = np.random.default_rng(0)
 
