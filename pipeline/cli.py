@@ -203,6 +203,9 @@ def generate(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="K=V", help="For a method: an option; repeatable")
     ] = None,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="For ConsiStory: show where the subjects were found, in masks.png")
+    ] = False,
     size: Annotated[
         int | None, typer.Option(min=8, help="Pixels of a side; the model's own by itself")
     ] = None,
@@ -224,6 +227,7 @@ def generate(
         states=tuple(state or ()),
         layout=layout,
         overrides=tuple(overrides or ()),
+        masks=masks,
         count=count,
         output=output,
         model=model,
@@ -249,7 +253,9 @@ def generate(
 @app.command()
 def tune(
     method: Annotated[str, typer.Option(help="That learns a subject; see `ls methods`")],
-    subject: Annotated[str, typer.Option(help='What prompts call it, such as "a red fox"')],
+    subject: Annotated[
+        list[str], typer.Option(help='What prompts call it, such as "a red fox"; several are learnt together')
+    ],
     output: Annotated[Path, typer.Option("--output", "--out", help="Folder for what is learnt")],
     model: Annotated[
         str, typer.Option(help="diffusers folder or hub name; the shipped miniature if not given")
@@ -264,7 +270,11 @@ def tune(
     builder: Annotated[
         Path | None, typer.Option(help="Build configuration whose captioner says what else references show")
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="For OneActor: that draws the subject first")] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="For OneActor: that draws the subject first; for ConsiStory: of each anchor"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For ConsiStory: of the anchors")] = 0,
     overrides: Set = None,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps, where pictures are drawn first")] = 30,
     guidance: Annotated[float, typer.Option(min=1, help="By the text, where pictures are drawn")] = 5.0,
@@ -286,10 +296,10 @@ def tune(
         threads=threads,
     )
     request = MethodRequest(
-        method=method, subjects=(subject,), overrides=tuple(overrides or ()), sampler=sampler
+        method=method, subjects=tuple(subject), overrides=tuple(overrides or ()), sampler=sampler
     )
     references = References(tuple(reference or ()), tuple(caption or ()), builder)
-    for line in tune_subject(request, references, prompt, output):
+    for line in tune_subject(request, references, prompt or (), seed, output):
         print(line)
 
 

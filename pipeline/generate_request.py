@@ -49,6 +49,7 @@ class GenerateRequest:
     states: tuple[Path, ...] = ()
     layout: Path | None = None
     overrides: tuple[str, ...] = ()
+    masks: bool = False
 
     @property
     def common(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def _refuse_methods(request: GenerateRequest) -> None:
         "--state": request.states,
         "--layout": request.layout,
         "--set": request.overrides,
+        "--masks": request.masks,
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:

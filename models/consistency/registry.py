@@ -24,6 +24,8 @@ class Entry:
     """Whether a subject has to be learnt first."""
     pictures: bool = False
     """Whether that takes pictures of it."""
+    anchored: bool = False
+    """Whether it can keep anchors for later prompts, drawn or given ones."""
     preset: Callable[[Any], Any] | None = None
     """From the default options to this method's."""
 
@@ -49,10 +51,13 @@ _DCO = f"{_HERE}.dco.dco:Dco", f"{_HERE}.dco.options:Options"
 
 METHODS: dict[str, Entry] = {
     "plain": Entry(f"{_HERE}.plain:Plain", f"{_HERE}.options:NoOptions", "the model alone"),
-    "consistory": Entry(*_CONSISTORY, "ConsiStory: pictures of a set see the subject in each other"),
+    "consistory": Entry(
+        *_CONSISTORY, "ConsiStory: pictures of a set see the subject in each other", anchored=True
+    ),
     "consistory-parity": Entry(
         *_CONSISTORY,
         "the same with the official code's side effects",
+        anchored=True,
         preset=lambda usual: usual.parity(),
     ),
     "oneactor": Entry(*_ONEACTOR, "OneActor: one drawn picture, learnt as offsets of its word", tuned=True),

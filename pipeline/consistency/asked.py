@@ -41,6 +41,7 @@ def method_lines(request: GenerateRequest) -> Iterator[str]:
         pictures=read_pictures(request.references),
         more=_more(asked, request),
         folder=request.output,
+        masks=request.masks,
     )
     return draw_sets(asked, sets)
 

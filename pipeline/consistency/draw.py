@@ -19,7 +19,7 @@ from models.consistency.consistory.remembered import Remembered
 from models.consistency.method import Tell
 from models.consistency.state import State
 from pipeline.consistency.request import MethodRequest
-from pipeline.consistency.sheet import contact_sheet
+from pipeline.consistency.sheet import contact_sheet, shown_masks
 from pipeline.errors import UserError
 from pipeline.generate_command import file_name
 from pipeline.progress import shown
@@ -42,6 +42,8 @@ class Sets:
     more: dict[str, Any]
     """What else the method takes, such as a layout."""
     folder: Path
+    masks: bool = False
+    """Whether to show where the subjects were found."""
 
 
 def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
@@ -57,28 +59,39 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
             f"{request.method} learns a subject first; run `subjectforge tune --method {request.method}` and "
             "give its --output as --state"
         )
+    if sets.masks and not hasattr(method, "masks"):
+        raise UserError(
+            f"--masks is for methods that look for the subject, such as consistory; {request.method} does not"
+        )
     subject, sampling = request.subject(sets.pictures), request.sampling()
     state = loaded_state(method.name, sets.states)
     pipe = request.load()
-    rows = []
+    anchors = len(state.state.about["prompts"]) if isinstance(state, Remembered) else 0
+    rows, masked = [], []
     try:
         sets.folder.mkdir(parents=True, exist_ok=True)
         for seed in sets.seeds:
-            seeds = picture_seeds(seed, len(sets.prompts))
+            seeds = picture_seeds(seed, len(sets.prompts), anchors)
             with told_of(sampling.steps) as tell:
                 images = method.generate(
                     pipe, subject, state, sets.prompts, seeds, sampling, tell, **sets.more
                 )
             rows.append(images)
+            masked += shown_masks(images, method.masks) if sets.masks else []
             for prompt, image in zip(sets.prompts, images, strict=True):
                 path = sets.folder / f"{file_name(prompt)}-{seed}.png"
                 image.save(path)
                 yield str(path)
-        about = {**_about(request, sets, method), "cost": asdict(method.cost())}
+        about = {**_about(request, sets, method, anchors), "cost": asdict(method.cost())}
         (sets.folder / "set.json").write_text(json.dumps(about, indent=1, default=str) + "\n")
         sheet = sets.folder / "sheet.png"
         contact_sheet(rows, sets.prompts, [str(seed) for seed in sets.seeds]).save(sheet)
         yield str(sheet)
+        if masked:
+            grids = sorted(method.masks)
+            names = [f"{seed}: {high} x {wide}" for seed in sets.seeds for high, wide in grids]
+            contact_sheet(masked, sets.prompts, names).save(sets.folder / "masks.png")
+            yield str(sets.folder / "masks.png")
     except (MissingWeights, ValueError, FloatingPointError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
@@ -89,9 +102,15 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
     yield f"{counted(many, 'picture')}, {method.cost().image_seconds:.2f} s each"
 
 
-def picture_seeds(seed: int, pictures: int) -> list[int]:
-    """Seeds of the pictures of a set: each has noise of its own, and sets have none in common."""
-    return [seed * _SET + place for place in range(pictures)]
+def picture_seeds(seed: int, pictures: int, first: int = 0) -> list[int]:
+    """Seeds of the pictures of a set: each has noise of its own, and sets have none in common.
+
+    Args:
+        seed: of the set.
+        pictures: in it.
+        first: pictures of it that are there already, as anchors.
+    """
+    return [seed * _SET + place for place in range(first, first + pictures)]
 
 
 def loaded_state(method: str, folders: Sequence[Path]) -> Any:
@@ -127,7 +146,7 @@ def told_of(steps: int) -> Iterator[Tell]:
         yield tell
 
 
-def _about(request: MethodRequest, sets: Sets, method: Any) -> dict[str, Any]:
+def _about(request: MethodRequest, sets: Sets, method: Any, anchors: int) -> dict[str, Any]:
     """Everything that is needed to draw the same again."""
     names = ("subjectforge", "torch", "diffusers", "transformers", "peft")
     return {
@@ -135,7 +154,7 @@ def _about(request: MethodRequest, sets: Sets, method: Any) -> dict[str, Any]:
         "options": asdict(method.options),
         "subjects": [*request.subjects],
         "prompts": [*sets.prompts],
-        "seeds": {seed: picture_seeds(seed, len(sets.prompts)) for seed in sets.seeds},
+        "seeds": {seed: picture_seeds(seed, len(sets.prompts), anchors) for seed in sets.seeds},
         "states": [str(path) for path in sets.states],
         "model": asdict(request.sampler),
         "weights": weights_digest(request.sampler.model),

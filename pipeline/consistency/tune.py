@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 from models.backends.protocols import BackendError, MissingWeights
 from models.consistency.words import whole_words
 from pipeline.config import load_config
-from pipeline.consistency.draw import told_of
+from pipeline.consistency.draw import picture_seeds, told_of
 from pipeline.consistency.request import MethodRequest, read_pictures
+from pipeline.consistency.sheet import contact_sheet
 from pipeline.errors import UserError
 
 
@@ -55,7 +57,8 @@ class References:
 def tune_subject(
     request: MethodRequest,
     references: References,
-    prompt: str | None,
+    prompts: Sequence[str],
+    seed: int,
     folder: Path,
 ) -> Iterator[str]:
     """Learn, and tell of what was written.
@@ -63,25 +66,31 @@ def tune_subject(
     Args:
         request: method, subject and model.
         references: its pictures, and what is said of them.
-        prompt: that a method without pictures draws the subject with first.
+        prompts: that a method without pictures draws the subject with first; of ConsiStory's anchors.
+        seed: of anchors.
         folder: for the state.
 
     Raises:
         UserError: bad input, no such weights or device, or the folder cannot be written to.
     """
-    kind, method = request.entry, request.built()
-    if not kind.tuned:
-        raise UserError(f"{request.method} learns nothing; use it with `subjectforge generate --method`")
-    if kind.pictures and not references.paths:
-        raise UserError(f"{request.method} learns from pictures; give --reference PICTURE, several times")
+    method = request.built()
+    _check(request, references, prompts)
     pictures = read_pictures(references.paths)
     captions = references.said(pictures, request)
-    subject = request.subject(pictures, captions=captions, prompt=prompt)
+    subject = request.subject(pictures, captions=captions, prompt=next(iter(prompts), None))
     sampling, pipe = request.sampling(), request.load()
+    began = time.perf_counter()
     try:
-        with told_of(getattr(method.options, "steps", 1)) as tell:
-            state = method.fit(pipe, subject, sampling, tell)
+        with told_of(getattr(method.options, "steps", sampling.steps)) as tell:
+            if references.paths or not request.entry.anchored:
+                state, drawn = method.fit(pipe, subject, sampling, tell), getattr(method, "pictures", ())
+            else:
+                seeds = picture_seeds(seed, len(prompts))
+                drawn, state = method.remember(pipe, subject, prompts, seeds, sampling, folder, tell=tell)
         state.save(folder)
+        if drawn:
+            names = [*prompts] if len(drawn) == len(prompts) else [str(place) for place in range(len(drawn))]
+            contact_sheet([drawn], names, [""]).save(folder / "pictures.png")
     except (MissingWeights, ValueError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
@@ -90,5 +99,22 @@ def tune_subject(
         ) from error
     for path, caption in zip(references.paths, captions, strict=False):
         yield f"{path}: {caption}"
-    cost = method.cost()
-    yield f"{folder}: {', '.join(request.words)} learnt in {cost.tuning_seconds:.1f} s, {state.bytes:,} bytes"
+    if drawn:
+        yield f"{folder / 'pictures.png'}: what it was learnt from"
+    seconds = time.perf_counter() - began
+    yield f"{folder}: {', '.join(request.words)} learnt in {seconds:.1f} s, {state.bytes:,} bytes"
+
+
+def _check(request: MethodRequest, references: References, prompts: Sequence[str]) -> None:
+    kind, name = request.entry, request.method
+    if not kind.tuned and not kind.anchored:
+        raise UserError(f"{name} learns nothing; use it with `subjectforge generate --method`")
+    if kind.anchored and bool(references.paths) == bool(prompts):
+        raise UserError(
+            f"{name} learns nothing, but keeps anchors for later prompts; give --prompt once for each anchor "
+            "that it is to draw, or --reference for each picture that is one"
+        )
+    if kind.pictures and not references.paths:
+        raise UserError(f"{name} learns from pictures; give --reference PICTURE, several times")
+    if len(prompts) > 1 and not kind.anchored:
+        raise UserError(f"--prompt is given {len(prompts)} times; {name} takes one")

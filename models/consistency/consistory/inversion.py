@@ -35,7 +35,7 @@ class Stepped(DDIMScheduler):
     def like(cls, scheduler: Any, added: Callable[..., Tensor]) -> Self:
         """With another one's schedule of noise, timesteps and kind of prediction."""
         config = dict(scheduler.config)
-        made = cls.from_config(config, clip_sample=config.get("clip_sample", False))
+        made: Any = cls.from_config(config, clip_sample=config.get("clip_sample", False))
         made.added = added
         made._done = 0
         return made
@@ -119,8 +119,9 @@ def inverted(
         if step == len(scheduler.timesteps):
             return clean_ACHW
         noise = [torch.randn(clean_ACHW.shape[1:], generator=each) for each in noises]
+        at: Any = scheduler.timesteps[step : step + 1]
         return scheduler.add_noise(
-            clean_ACHW, torch.stack(noise).to(clean_ACHW), scheduler.timesteps[step : step + 1]
+            clean_ACHW, torch.stack(noise).to(clean_ACHW), at
         )
 
     def added(step: int, mean_ACHW: Tensor, _noisy: Callable[[Tensor], Tensor]) -> Tensor:

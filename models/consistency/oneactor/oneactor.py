@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +24,9 @@ from models.consistency.oneactor.separate import Separate, subjects_of
 from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
 from models.consistency.state import BadState, State, backbone
 from models.consistency.templates import SENTENCES, Kind
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class OneActor:
@@ -39,6 +42,8 @@ class OneActor:
         self.options = options or Options()
         self.losses: list[float] = []
         """Of the last tuning."""
+        self.pictures: tuple[Image.Image, ...] = ()
+        """That the last subject was learnt from, the target first."""
         self.rows = 0
         """Rows that the UNet computed in the last `generate`."""
         self._cost = Cost()
@@ -47,18 +52,13 @@ class OneActor:
         """Of the last tuning and the last drawing."""
         return self._cost
 
-    def cluster(
-        self, pipe: Any, subject: Subject, sampling: Sampling, target: int = 0, tell: Tell = silent
-    ) -> Cluster:
+    def cluster(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> Cluster:
         """Draw the pictures that a subject is learnt from, to choose the target among them."""
-        seeds = [
-            self.options.seed + place for place in range(self.options.auxiliaries + (not subject.pictures))
-        ]
-        return drawn_cluster(pipe, subject, seeds, target, sampling, tell)
+        options = self.options
+        seeds = [options.seed + place for place in range(options.auxiliaries + (not subject.pictures))]
+        return drawn_cluster(pipe, subject, seeds, options.target, sampling, tell)
 
-    def fit(
-        self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent, target: int = 0
-    ) -> State:
+    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> State:
         """Learn a subject.
 
         Args:
@@ -66,7 +66,6 @@ class OneActor:
             subject: its words, the prompt that draws it, and a picture of it if it is a given one.
             sampling: how the pictures are drawn that it is learnt from.
             tell: of progress.
-            target: which of the drawn pictures shows it.
 
         Raises:
             WordNotFound: the prompt lacks the words.
@@ -74,7 +73,8 @@ class OneActor:
         began = time.perf_counter()
         # Before pictures are drawn with a prompt that is not about the subject.
         places_of(pipe, [subject.text], subject.words)
-        cluster = self.cluster(pipe, subject, sampling, target, tell)
+        cluster = self.cluster(pipe, subject, sampling, tell)
+        self.pictures = cluster.pictures
         tuning = prepared(
             pipe, cluster, subject.words, sentences(self.options.kind, subject.words), self.options
         )

@@ -21,6 +21,8 @@ class Options:
     """Of the subject: which sentences it is learnt in."""
     auxiliaries: int = 10
     """Other pictures of the target's prompt, that the subject is told apart from (section 4.2)."""
+    target: int = 0
+    """Which of the drawn pictures shows the subject, where no picture of it is given."""
     rows: int = 3
     """Of them in a tuning step."""
     steps: int = 200
@@ -56,6 +58,8 @@ class Options:
         for name in ("auxiliaries", "rows", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        if not 0 <= self.target <= self.auxiliaries:
+            raise ValueError(f"target is {self.target}; it must be one of 0 to {self.auxiliaries}")
         if not 0 <= self.guided[0] <= self.guided[1] <= 1:
             raise ValueError(f"guided is {self.guided}; it must be two parts in [0, 1], in order")
 

@@ -73,7 +73,8 @@ def test_a_subject_is_learnt_and_drawn(prompts, pictures, tmp_path, method, sett
     )
     assert learnt.returncode == 0, learnt.stderr
     assert "cat learnt in" in learnt.stdout
-    assert {path.name for path in state.iterdir()} == {"state.json", "state.safetensors"}
+    names = {path.name for path in state.iterdir()} - {"pictures.png"}
+    assert names == {"state.json", "state.safetensors"}
     boxes = ("--box", "0,0.2,0.6,1") if method == "cones2" else ()
     done = generated(method, prompts, tmp_path / "out", "--state", state, *boxes)
     assert done.returncode == 0, done.stderr
@@ -111,6 +112,8 @@ def test_an_own_captioner_tells_what_else_is_to_be_seen(pictures, tmp_path):
         (("--method", "ip-adapter", "--subject", "cat"), "needs a picture"),
         (("--subject", "cat"), "--subject is about methods"),
         (("--seeds", "1"), "--seeds is about methods"),
+        (("--masks",), "--masks is about methods"),
+        (("--method", "plain", "--subject", "cat", "--masks"), "plain does not"),
     ],
 )
 def test_mistakes_are_told_in_a_line(prompts, tmp_path, options, told):
@@ -124,7 +127,11 @@ def test_mistakes_are_told_in_a_line(prompts, tmp_path, options, told):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--method", "consistory"), "learns nothing"),
+        (("--method", "plain"), "learns nothing"),
+        (("--method", "consistory"), "give --prompt once for each anchor"),
+        (("--method", "consistory", "--prompt", "a dog"), "does not have 'cat'"),
+        (("--method", "oneactor", "--prompt", "a cat", "--prompt", "a red cat"), "given 2 times"),
+        (("--method", "oneactor", "--set", "target=11"), "must be one of 0 to 10"),
         (("--method", "cones2"), "give --reference PICTURE"),
         (("--method", "dco", "--reference", "/nowhere.png"), "no picture /nowhere.png"),
         (("--method", "nothing:Here"), "no such method"),
@@ -154,3 +161,58 @@ def test_methods_are_listed():
     done = subjectforge("ls", "methods")
     assert done.returncode == 0
     assert all(f"\n{name}  " in f"\n{done.stdout}" for name in METHODS)
+
+
+def tuned(method, output, *more):
+    return subjectforge("tune", "--method", method, "--output", output, *QUICK, *more)
+
+
+def kept_anchors(kind, pictures):
+    if kind == "given":
+        return [each for path in pictures for each in ("--reference", path)]
+    prompts = ["--prompt", "a cat", "--prompt", "a cat on grass"]
+    return prompts + (["--set", "kept_bytes=1000"] if kind == "made again" else [])
+
+
+@pytest.mark.parametrize("kind", ["kept", "made again", "given"])
+def test_anchors_serve_later_prompts(prompts, pictures, tmp_path, kind):
+    some = kept_anchors(kind, pictures)
+    done = tuned("consistory", tmp_path / "state", "--subject", "a cat", *some, "--seed", "4")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "state" / "first").is_dir() == (kind == "kept")
+    assert (tmp_path / "state" / "pictures.png").is_file() == (kind != "given")
+    state = ("--state", tmp_path / "state", "--seeds", "4")
+    for output in ("one", "two"):
+        done = generated("consistory", prompts, tmp_path / output, *state, "--masks")
+        assert done.returncode == 0, done.stderr
+        assert Image.open(tmp_path / output / "masks.png").size[1] > 2 * 192
+    told = json.loads((tmp_path / "one" / "set.json").read_text())
+    # The first two of the set are the anchors.
+    assert told["seeds"] == {"4": [40_002, 40_003]}
+    name = "a-cat-in-the-snow-4.png"
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_what_one_actor_learns_from_is_shown_and_subjects_learnt_apart_are_drawn_together(tmp_path):
+    states = []
+    for word in ("cat", "dog"):
+        settings = ("--set", "steps=2", "--set", "auxiliaries=2", "--set", "target=1")
+        done = tuned("oneactor", tmp_path / word, "--subject", f"a {word}", *settings)
+        assert done.returncode == 0, done.stderr
+        assert Image.open(tmp_path / word / "pictures.png").size[0] > 3 * 192
+        states += ["--state", tmp_path / word]
+    (tmp_path / "prompts.txt").write_text("a cat and a dog on grass\na dog in the snow\n")
+    subjects = ("--subject", "a dog")
+    done = generated("oneactor", tmp_path / "prompts.txt", tmp_path / "out", *states, *subjects)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a-cat-and-a-dog-on-grass-0.png").is_file()
+    done = generated("oneactor", tmp_path / "prompts.txt", tmp_path / "out", *states)
+    assert done.returncode == 2
+    assert "the states are of cat, dog" in done.stderr
+
+
+def test_several_subjects_are_learnt_together(tmp_path):
+    settings = ("--set", "steps=2", "--set", "auxiliaries=2", "--prompt", "a cat and a dog")
+    done = tuned("oneactor", tmp_path, "--subject", "a cat", "--subject", "a dog", *settings)
+    assert done.returncode == 0, done.stderr
+    assert "cat, dog learnt" in done.stdout

@@ -268,7 +268,7 @@ def test_the_loss_falls_on_steps_that_are_always_the_same(pipe):
 
 def test_targets_decide_and_tuning_repeats(pipe, state):
     method = OneActor(SHORT)
-    other = method.fit(pipe, CAT, SAMPLING, target=1)
+    other = OneActor(replace(SHORT, target=1)).fit(pipe, CAT, SAMPLING)
     assert not torch.allclose(state.tensors["target"], other.tensors["target"], atol=1e-2)
     assert torch.equal(state.tensors["target"], method.fit(pipe, CAT, SAMPLING).tensors["target"])
 

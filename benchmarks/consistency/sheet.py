@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One subject by every method on the miniature: a row a method, a column a prompt."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from benchmarks.consistency.subject import chosen_subject
+from models.consistency.method import Sampling, Subject
+from models.consistency.registry import METHODS
+from pipeline.consistency.sheet import contact_sheet
+
+_PROMPTS = ("a cat in the snow", "a cat at night", "a cat in the kitchen", "a cat on the beach")
+_SEEDS = (3, 4, 5, 6)
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "consistory": {},
+    "oneactor": {"steps": 200},
+    "cones2": {"steps": 400, "lr": 1e-4, "batch": 2},
+    "dco": {"steps": 300, "lr": 1e-3, "token_lr": 1e-3, "batch": 2},
+    "dreambooth": {"steps": 300, "lr": 1e-3, "batch": 2},
+    "textual-inversion": {"steps": 300, "batch": 2},
+}
+"""What differs from a method's defaults, which are for models of full size."""
+
+
+def every_method(pipe: Any, methods: tuple[str, ...] = (*SETTINGS,)) -> Image.Image:
+    """The sheet; the first row shows what the subject was learnt from.
+
+    Args:
+        pipe: the miniature's.
+        methods: names of `SETTINGS`.
+    """
+    chosen = chosen_subject()
+    rows = [("the subject", [*chosen.pictures])]
+    rows += [(name, [*_drawn(pipe, name, chosen.shown)]) for name in methods]
+    names, pictures = zip(*rows, strict=True)
+    return contact_sheet(pictures, _PROMPTS, names)
+
+
+def _drawn(pipe: Any, name: str, subject: Subject) -> Iterator[Image.Image]:
+    entry, sampling = METHODS[name], Sampling(steps=30, guidance=5.0)
+    method = entry.build(replace(entry.defaults(), **SETTINGS[name]))
+    began = time.perf_counter()
+    # ConsiStory sees two anchors.
+    given = replace(subject, pictures=subject.pictures[:2], captions=subject.captions[:2])
+    state = method.fit(pipe, given if name == "consistory" else subject, sampling)
+    print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    yield from method.generate(pipe, subject, state, _PROMPTS, _SEEDS, sampling)
