@@ -34,30 +34,38 @@ class Stepped(DDIMScheduler):
     @classmethod
     def like(cls, scheduler: Any, added: Callable[..., Tensor]) -> Self:
         """With another one's schedule of noise, timesteps and kind of prediction."""
-        config = dict(scheduler.config)
-        made: Any = cls.from_config(config, clip_sample=config.get("clip_sample", False))
+        made: Any = cls.from_config(scheduler.config)
         made.added = added
-        made._done = 0
         return made
 
     def set_timesteps(self, *given: Any, **named: Any) -> None:
         """See diffusers; sampling begins anew."""
         super().set_timesteps(*given, **named)
-        self._done = 0
+        # Read here: within steps a GPU would be waited for.
+        self._times, self._done = [int(time) for time in self.timesteps.tolist()], 0
 
     def step(self, model_output: Tensor, timestep: Any, sample: Tensor, return_dict: bool = True) -> Any:
         """See diffusers."""
-
-        def noisy(noise_BCHW: Tensor) -> Tensor:
-            parent = super(Stepped, self).step
-            return parent(
-                model_output, timestep, sample, eta=1.0, variance_noise=noise_BCHW, return_dict=False
-            )[0]
-
-        # The part without noise does not depend on it.
-        result = self.added(self._done, noisy(torch.zeros_like(sample)), noisy)
+        mean_BCHW, spread = self._next(model_output.float(), self._times[self._done], sample.float())
+        result = self.added(self._done, mean_BCHW, lambda noise_BCHW: mean_BCHW + spread * noise_BCHW)
         self._done += 1
         return (result.to(sample.dtype),)
+
+    def _next(self, predicted: Tensor, time: int, noisy: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the next latents (Song et al. 2021, equation 12 with eta 1)."""
+        config: Any = self.config
+        before = time - config.num_train_timesteps // self.num_inference_steps
+        kept = self.alphas_cumprod[time].to(noisy.device)
+        ahead = (self.alphas_cumprod[before] if before >= 0 else self.final_alpha_cumprod).to(noisy.device)
+        variance = (1 - ahead) / (1 - kept) * (1 - kept / ahead)
+        if config.prediction_type == "v_prediction":
+            clean = kept.sqrt() * noisy - (1 - kept).sqrt() * predicted
+            noise = kept.sqrt() * predicted + (1 - kept).sqrt() * noisy
+        else:
+            clean, noise = (noisy - (1 - kept).sqrt() * predicted) / kept.sqrt(), predicted
+        # Without any signal at first, rounding would have the root of a number below 0.
+        rest = (1 - ahead - variance).clamp(min=0).sqrt()
+        return ahead.sqrt() * clean + rest * noise, variance.sqrt()
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,8 @@ class Inverted:
 
         def added(step: int, mean_BCHW: Tensor, noisy: Callable[[Tensor], Tensor]) -> Tensor:
             noise_BCHW = torch.cat([torch.zeros_like(self.begin_ACHW), *fresh()]).to(mean_BCHW)
-            drawn = mean_BCHW[:given].float() + self.added_TACHW[step].to(mean_BCHW.device)
-            return torch.cat([drawn.to(mean_BCHW.dtype), noisy(noise_BCHW)[given:]])
+            drawn = mean_BCHW[:given] + self.added_TACHW[step].to(mean_BCHW.device)
+            return torch.cat([drawn, noisy(noise_BCHW)[given:]])
 
         return Stepped.like(scheduler, added), torch.cat([self.begin_ACHW, *fresh()])
 
@@ -120,14 +128,12 @@ def inverted(
             return clean_ACHW
         noise = [torch.randn(clean_ACHW.shape[1:], generator=each) for each in noises]
         at: Any = scheduler.timesteps[step : step + 1]
-        return scheduler.add_noise(
-            clean_ACHW, torch.stack(noise).to(clean_ACHW), at
-        )
+        return scheduler.add_noise(clean_ACHW, torch.stack(noise).to(clean_ACHW), at)
 
     def added(step: int, mean_ACHW: Tensor, _noisy: Callable[[Tensor], Tensor]) -> Tensor:
-        kept.append((noisy_at(step + 1) - mean_ACHW.float()).cpu())
+        kept.append((noisy_at(step + 1) - mean_ACHW).cpu())
         # As it will be when it is drawn again, rounding included.
-        return mean_ACHW.float() + kept[-1].to(mean_ACHW.device)
+        return mean_ACHW + kept[-1].to(mean_ACHW.device)
 
     scheduler = pipe.scheduler = Stepped.like(pipe.scheduler, added)
     scheduler.set_timesteps(sampling.steps)

@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from PIL import Image
 
 from models.consistency.consistory.consistory import ConsiStory
 from models.consistency.consistory.drawing import drawn
+from models.consistency.consistory.inversion import Stepped
 from models.consistency.consistory.options import Options
 from models.consistency.consistory.passes import Batch
 from models.consistency.consistory.remembered import Remembered
@@ -130,3 +132,23 @@ def test_keys_get_the_statistics_of_the_subject_that_is_drawn():
         assert torch.allclose(like[:, picture].std(1, correction=0), keys.std(1, correction=0), atol=1e-4)
     assert restyled(seen[:, :, :0], own, subject).shape == (2, 3, 0, 5)
     assert torch.isfinite(restyled(seen[:, :, :1], own, subject)).all()
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_steps_are_those_of_diffusers_with_all_noise(kind):
+    scheduler = DDIMScheduler(prediction_type=kind, clip_sample=False, beta_schedule="scaled_linear")
+    noise = torch.randn(1, 4, 4, 4)
+    ours = Stepped.like(scheduler, lambda _step, _mean, noisy: noisy(noise))
+    for each in (scheduler, ours):
+        each.set_timesteps(7)
+    sample, predicted = torch.randn(2, 1, 4, 4, 4)
+    for time in scheduler.timesteps:
+        wanted = scheduler.step(predicted, time, sample, eta=1.0, variance_noise=noise).prev_sample
+        assert torch.allclose(ours.step(predicted, time, sample)[0], wanted, atol=1e-5)
+
+
+def test_models_that_begin_without_any_signal():
+    pipe = sd_pipe(prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing")
+    sampling = replace(SAMPLING, steps=30)
+    given = METHOD.fit(pipe, CAT, sampling)
+    assert torch.isfinite(METHOD.generate(pipe, CAT, given, PROMPTS[:2], SEEDS[:2], sampling)).all()
