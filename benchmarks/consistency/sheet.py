@@ -21,7 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "consistory": {},
     "oneactor": {"steps": 200},
     "cones2": {"steps": 400, "lr": 1e-4, "batch": 2},
-    "dco": {"steps": 300, "lr": 1e-3, "token_lr": 1e-3, "batch": 2},
+    "dco": {"steps": 300, "lr": 3e-4, "token_lr": 1e-3, "batch": 2},
     "dreambooth": {"steps": 300, "lr": 1e-3, "batch": 2},
     "textual-inversion": {"steps": 300, "batch": 2},
 }
