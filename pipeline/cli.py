@@ -169,7 +169,9 @@ def generate(
         list[str] | None,
         typer.Option(metavar="X0,Y0,X1,Y1", help="Where each subject is to be, in [0, 1]; or random"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first picture; the next has the next")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**62, help="Of the first picture; the next has the next")
+    ] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps")] = 30,
     guidance: Annotated[
         float | None, typer.Option(min=1, help="By the text; 1 is none, the model's usual if not given")
@@ -207,7 +209,7 @@ def generate(
         bool, typer.Option("--masks", help="For ConsiStory: show where the subjects were found, in masks.png")
     ] = False,
     size: Annotated[
-        int | None, typer.Option(min=8, help="Pixels of a side; the model's own by itself")
+        int | None, typer.Option(min=8, max=8192, help="Pixels of a side; the model's own by itself")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,

@@ -66,7 +66,12 @@ def train(
     from pipeline.train_miniature import TrainOptions, train_part
 
     options = TrainOptions(device=device, workers=workers, steps=steps, begin=begin)
-    print(f"saved to {train_part(part.value, run, threads, options)}")
+    from models.miniature.train.ended import Ended
+
+    try:
+        print(f"saved to {train_part(part.value, run, threads, options)}")
+    except Ended as end:
+        print(f"{end}: stopped; the same command again goes on")
 
 
 @miniature.command()

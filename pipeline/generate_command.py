@@ -31,14 +31,18 @@ def generate_pictures(
         pipeline = sampler.load()
     except (MissingWeights, MissingDevice) as error:
         raise UserError(str(error)) from error
-    seeds, started = [*range(seed, seed + count)], time.monotonic()
-    images = sampler.generate(pipeline, [prompt] * count, seeds, negative)
+    started = time.monotonic()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for each, image in zip(seeds, images, strict=True):
-            path = folder / f"{file_name(prompt)}-{each}.png"
-            image.save(path)
-            yield str(path)
+        for first in range(seed, seed + count, sampler.batch_size):
+            seeds = [*range(first, min(first + sampler.batch_size, seed + count))]
+            images = sampler.generate(pipeline, [prompt] * len(seeds), seeds, negative)
+            for each, image in zip(seeds, images, strict=True):
+                path = folder / f"{file_name(prompt)}-{each}.png"
+                image.save(path)
+                yield str(path)
+    except ValueError as error:
+        raise UserError(f"the model {sampler.model} says: {error}") from error
     except OSError as error:
         raise UserError(
             f"cannot write to {folder}: {error.strerror or error}; give another --output"

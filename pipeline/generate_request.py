@@ -70,7 +70,7 @@ def generate_lines(request: GenerateRequest) -> Iterator[str]:
 
         return method_lines(request)
     _refuse_methods(request)
-    if not request.prompt:
+    if not request.prompt.strip():
         raise UserError("--prompt is missing; say what to draw")
     return _with_subjects(request) if request.references else _of_text(request)
 

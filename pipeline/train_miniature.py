@@ -14,6 +14,12 @@ GENERATION = ("autoencoder", "clip", "clip_large", "dino", "judge", "text2image"
 """Whose trainings have a recipe for a GPU besides the one for two cores."""
 
 
+_BUILDS_ON = {
+    "text2image": ("autoencoder", "clip"),
+    "text2image_xl": ("autoencoder", "clip", "clip_large"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """How a training differs from the recipe for two cores."""
@@ -31,9 +37,11 @@ def train_part(part: str, run: Path, threads: int, options: TrainOptions) -> Pat
     """Train a model under `run`, by its module in `models.miniature.train`; return the saved folder.
 
     Raises:
-        UserError: the model has no such options, there is no such GPU, or `run` holds another training.
+        UserError: the model has no such options or lacks what it builds on, there is no such GPU, or `run`
+            holds another training.
+        Ended: by SIGTERM or SIGINT, after what is there was saved.
     """
-    _check(part, options)
+    _check(part, run, options)
     log = partial(print, flush=True)
     if part == "tagger":
         return _training(part)(run / part, log=log)
@@ -54,14 +62,22 @@ def _training(part: str) -> Callable[..., Path]:
     return getattr(import_module(f"models.miniature.train.{part}"), f"train_{part}")
 
 
-def _check(part: str, options: TrainOptions) -> None:
+def _check(part: str, run: Path, options: TrainOptions) -> None:
     begin = options.begin
     if begin and not part.startswith("text2image"):
         raise UserError(f"the {part} goes on from its own checkpoint only; leave --begin out")
-    if begin and not (begin / "unet").is_dir():
-        raise UserError(f"{begin} is no saved pipeline (it has no folder unet); give one that training made")
+    if begin and not (begin / "unet/config.json").is_file():
+        raise UserError(
+            f"{begin} is no saved pipeline (it has no unet/config.json); give one that training made"
+        )
     if part not in GENERATION and options != TrainOptions():
         raise UserError(f"the {part} takes no --device, --workers or --steps; leave them out")
+    for other in _BUILDS_ON.get(part, ()):
+        if not (run / other / "export").is_dir():
+            raise UserError(
+                f"{part} builds on {other}, and there is no {run / other / 'export'}; train it first with "
+                f"`subjectforge miniature train {other} --run {run}`"
+            )
 
 
 def _train_generation(part: str, run: Path, options: TrainOptions) -> Path:
@@ -70,6 +86,8 @@ def _train_generation(part: str, run: Path, options: TrainOptions) -> Path:
     from models.miniature.train.feed import Machine
 
     machine = Machine(options.device, options.workers)
+    if options.device != "cpu" and not machine.is_gpu:
+        raise UserError(f"--device {options.device}: expected cpu, cuda or cuda:N")
     if machine.is_gpu:
         if not torch.cuda.is_available():
             raise UserError(f"no GPU for --device {options.device} here; leave it out to train on the CPU")

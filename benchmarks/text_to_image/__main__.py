@@ -20,6 +20,7 @@ from benchmarks.text_to_image.embedded import cut_outs, named, neighbours
 from benchmarks.text_to_image.judged import judged
 from benchmarks.text_to_image.prompted import contact_sheet, fulfilled
 from benchmarks.text_to_image.spread import OPEN, open_prompts, same_in_pairs, spread
+from models.backends.protocols import BackendError
 from models.generation import TextToImage
 from models.miniature import WEIGHTS
 from models.miniature.judge import Judge, Reading
@@ -59,9 +60,14 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", choices=_ROWS, default=[*_ROWS], help="only these")
     parser.add_argument("--guidance", type=float, default=TextToImage.guidance)
     arguments = parser.parse_args()
+    if not 0 < arguments.share <= 1:
+        parser.error(f"--share {arguments.share}: it must be above 0, and at most 1")
     sampler = TextToImage(model=arguments.model, guidance=arguments.guidance, batch_size=24)
-    judge = Judge.from_pretrained(arguments.judge)
-    bench = Bench(sampler, sampler.load(), judge, arguments.share)
+    try:
+        judge = Judge.from_pretrained(arguments.judge)
+        bench = Bench(sampler, sampler.load(), judge, arguments.share)
+    except (BackendError, OSError) as error:
+        parser.error(str(error))
     print("| measured | | at least |\n|---|---|---|")
     for name in arguments.rows:
         for row in _ROWS[name](bench):

@@ -40,12 +40,20 @@ def test_pictures_without_a_network(tmp_path):
         (("--steps", "0"), "--steps"),
         (("--size", "63"), "--size"),
         (("--guidance", "0"), "--guidance"),
+        (("--seed", str(10**22)), "--seed"),
+        (("--size", "100000"), "--size"),
+        (("--prompt", "  "), "--prompt"),
     ],
 )
 def test_mistakes(tmp_path, arguments, part):
     line = one_line(generate("--prompt", "a cat", "--output", tmp_path / "out", *arguments))
     assert part in line
     assert not (tmp_path / "out").exists()
+
+
+def test_what_the_model_refuses_is_told(tmp_path):
+    arguments = ("--prompt", "a cat", "--steps", "1001", "--n", "1", "--output", tmp_path)
+    assert "1001" in one_line(generate(*arguments))
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

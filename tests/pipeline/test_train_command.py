@@ -19,6 +19,8 @@ from tests.pipeline.runs import one_line, subjectforge
         (("clip", "--begin", "somewhere"), "leave --begin out"),
         (("text2image", "--begin", "somewhere"), "no saved pipeline"),
         (("painter",), "'painter'"),
+        (("judge", "--device", "nosuch"), "expected cpu, cuda or cuda:N"),
+        (("text2image",), "train it first with `subjectforge miniature train autoencoder --run"),
     ],
 )
 def test_what_a_model_cannot_be_trained_with(tmp_path, arguments, words):

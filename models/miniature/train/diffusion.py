@@ -7,6 +7,7 @@ The prediction is the velocity (Salimans & Ho 2022, section 4), the schedule end
 Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens, D their width.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from models.miniature.train.curriculum import CELLS, CURRICULUM, draw
 from models.miniature.train.feed import Feed, Machine, Tensors, seeded
 from models.miniature.train.latents import load_latents
 from models.miniature.train.layouts import load_layouts
-from models.miniature.train.loop import Losses, Recipe, progress, train
+from models.miniature.train.loop import Losses, OtherRecipe, Recipe, progress, train
 from models.miniature.train.scenes import Series
 from models.miniature.train.word_attention import word_attention_loss
 from models.subject_diffusion.capture import AttentionCapture, layers_at
@@ -99,6 +100,9 @@ def started(unet: UNet2DConditionModel, pipeline: Path | None) -> UNet2DConditio
     if pipeline is None:
         return unet
     saved = UNet2DConditionModel.from_pretrained(pipeline / "unet", torch_dtype=torch.float32)
+    shapes, wanted = ({name: each.shape for name, each in one.state_dict().items()} for one in (saved, unet))
+    if shapes != wanted:
+        raise OtherRecipe(f"the pipeline {pipeline} has a UNet of another layout")
     unet.load_state_dict(saved.state_dict())
     return unet
 
@@ -189,3 +193,11 @@ def spread_times(count: int, generator: torch.Generator) -> Tensor:
     device = generator.device
     part_B = torch.rand(count, generator=generator, device=device) + torch.arange(count, device=device)
     return (part_B * 1000 / count).long().clamp(max=999)
+
+
+def save_pipeline(pipeline: Any, folder: Path) -> None:
+    """In half precision; without a word on it all of it is loaded in full, as diffusers loads a UNet."""
+    pipeline.to("cpu", torch.float16).save_pretrained(folder)
+    for path in folder.glob("text_encoder*/config.json"):
+        config = json.loads(path.read_text()) | {"dtype": "float32"}
+        path.write_text(json.dumps(config, indent=2) + "\n")

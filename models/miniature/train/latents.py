@@ -7,6 +7,7 @@ Shapes: N scenes, B a batch, C latent channels, H = W = 16 latent cells.
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from torch import Tensor
 from models.miniature.train.layouts import Layout
 
 _BATCH = 100
+_TELL = 30.0
+"""Seconds between lines of progress."""
 
 
 def load_latents(cache: Path, layout: Layout, autoencoder: AutoencoderKL, device: str = "cpu") -> np.ndarray:
@@ -29,12 +32,16 @@ def load_latents(cache: Path, layout: Layout, autoencoder: AutoencoderKL, device
         shape = (count, 2, autoencoder.config.latent_channels, cells, cells)  # pyright: ignore[reportAttributeAccessIssue]
         autoencoder = autoencoder.to(device)  # pyright: ignore[reportArgumentType]
         latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+        told = time.monotonic()
         for start in range(0, count, _BATCH):
             pixels = torch.from_numpy(layout.scenes.image_NHWC[start : start + _BATCH].copy())
             image_BCHW = pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
             for mirrored in (0, 1):
                 encoded = encode(autoencoder, image_BCHW.flip(-1) if mirrored else image_BCHW)
                 latents[start : start + _BATCH, mirrored] = encoded.half().cpu().numpy()
+            if time.monotonic() - told > _TELL:
+                told = time.monotonic()
+                print(f"encoded {start + _BATCH:,} of {count:,} scenes", flush=True)
         latents.flush()
         partial.replace(path)
     return np.load(path, mmap_mode="r")

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from models.miniature.train.ended import Ended, listening
+
 
 class OtherRecipe(ValueError):
-    """A checkpoint is of another schedule than the one that is to go on."""
+    """A checkpoint is damaged, or of another schedule than the one that is to go on."""
 
 
 Losses = dict[str, Tensor]
@@ -75,7 +77,8 @@ def train(
         log: gets a line of progress now and then.
 
     Raises:
-        OtherRecipe: the checkpoint in `folder` was made by another schedule.
+        OtherRecipe: the checkpoint in `folder` is damaged, or was made by another schedule.
+        Ended: by SIGTERM or SIGINT, after what is there was saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -91,21 +94,24 @@ def train(
     end = recipe.stop or recipe.steps
     began = saved = time.monotonic()
     model.train()
-    for step in range(start, end):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step)
-        parts = losses(step)
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()
-        nn.utils.clip_grad_norm_(trainable, recipe.clip)
-        optimiser.step()
-        averaged.update_parameters(model)
-        now = time.monotonic()
-        if step % recipe.log_every == 0 or step == end - 1:
-            _record(folder, step, parts, spent + now - began, log)
-        if now - saved > recipe.checkpoint_seconds or step == end - 1:
-            _save(folder, recipe, model, averaged, optimiser, step + 1, spent + now - began)
-            saved = time.monotonic()
+    with listening() as asked:
+        for step in range(start, end):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(recipe, step)
+            parts = losses(step)
+            optimiser.zero_grad(set_to_none=True)
+            torch.stack(list(parts.values())).sum().backward()
+            nn.utils.clip_grad_norm_(trainable, recipe.clip)
+            optimiser.step()
+            averaged.update_parameters(model)
+            now, last = time.monotonic(), step == end - 1
+            if step % recipe.log_every == 0 or last:
+                _record(folder, step, parts, spent + now - began, log)
+            if now - saved > recipe.checkpoint_seconds or last or asked.yes:
+                _save(folder, recipe, model, averaged, optimiser, step + 1, spent + now - began)
+                saved = time.monotonic()
+            if asked.yes and not last:
+                raise Ended(f"{step + 1} of {end} steps in {folder}")
     return cast(Model, averaged.module).eval()
 
 
@@ -150,7 +156,10 @@ def _resume(
     """The step to go on with and the seconds spent so far; forgets what was logged after it."""
     if not (folder / "checkpoint.pt").exists():
         return 0, 0.0
-    state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
+    try:
+        state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
+    except Exception as error:  # of damaged bytes it raises whatever it stumbles over
+        raise OtherRecipe(f"{folder / 'checkpoint.pt'} is damaged") from error
     if state.get("schedule") != _schedule(recipe):
         raise OtherRecipe(f"{folder} holds a training with another schedule")
     model.load_state_dict(state["model"])

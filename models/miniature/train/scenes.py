@@ -4,6 +4,9 @@
 Shapes: N scenes, H = W pixels, S = 3 places for subjects (`count_N` of them are filled).
 """
 
+import os
+import shutil
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -12,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from models.miniature.train.ended import end_with
 from models.miniature.world.identity import Identity
 from models.miniature.world.render import render_scene
 from models.miniature.world.scene import Scene, sample_scene
@@ -25,6 +29,8 @@ Series = Literal["mixed", "centred", "single", "pair"]
 """One to three subjects; one large one in the middle; one anywhere; two."""
 _PLACES = 3
 _CHUNK = 500
+_TELL = 30.0
+"""Seconds between lines of progress."""
 
 
 def _fields(side: int) -> dict[str, tuple[tuple[int, ...], type]]:
@@ -93,7 +99,22 @@ def scene_of(series: Series, seed: int, index: int) -> Scene:
 
 
 def _render_all(folder: Path, seed: int, count: int, side: int, series: Series) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    # Another training may be rendering the same ones; what is in place is whole.
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    try:
+        _render_into(partial, seed, count, side, series)
+        if folder.exists() and not (folder / "captions.txt").exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError:
+        if not (folder / "captions.txt").exists():
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _render_into(folder: Path, seed: int, count: int, side: int, series: Series) -> None:
+    folder.mkdir(parents=True)
     arrays = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (count, *shape))
         for name, (shape, dtype) in _fields(side).items()
@@ -101,12 +122,16 @@ def _render_all(folder: Path, seed: int, count: int, side: int, series: Series) 
     captions: list[str] = []
     starts = range(0, count, _CHUNK)
     ends = [min(start + _CHUNK, count) for start in starts]
-    with ProcessPoolExecutor() as pool:
+    told = time.monotonic()
+    with ProcessPoolExecutor(initializer=end_with, initargs=(os.getpid(),)) as pool:
         chunks = pool.map(_render_chunk, repeat(series), repeat(seed), starts, ends, repeat(side))
         for start, end, (chunk, texts) in zip(starts, ends, chunks, strict=True):
             for name, array in arrays.items():
                 array[start:end] = chunk[name]
             captions += texts
+            if time.monotonic() - told > _TELL:
+                told = time.monotonic()
+                print(f"rendered {end:,} of {count:,} scenes", flush=True)
     for array in arrays.values():
         array.flush()
     (folder / "captions.txt").write_text("\n".join(captions) + "\n")

@@ -62,5 +62,5 @@ def train_text2image(
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
         requires_safety_checker=False,
     )
-    pipeline.to("cpu", torch.float16).save_pretrained(run / "export")
+    diffusion.save_pipeline(pipeline, run / "export")
     return run / "export"

@@ -79,7 +79,7 @@ def train_text2image_xl(
         scheduler=diffusion.build_scheduler(),  # pyright: ignore[reportArgumentType]
         add_watermarker=False,
     )
-    pipeline.to("cpu", torch.float16).save_pretrained(run / "export")
+    diffusion.save_pipeline(pipeline, run / "export")
     return run / "export"
 
 

@@ -4,16 +4,17 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from models.miniature import WEIGHTS
 from models.miniature.train import curriculum, diffusion, text2image, text2image_xl
 from models.miniature.train.autoencoder import build_model, centre_latents
 from models.miniature.train.clip import contrast
 from models.miniature.train.clip_batch import fitting, patch_labels, pictures
 from models.miniature.train.latents import encode, load_latents
 from models.miniature.train.layouts import LAYOUTS, PIXELS, load_layouts
-from models.miniature.train.loop import Recipe, progress
+from models.miniature.train.loop import OtherRecipe, Recipe, progress
 from models.miniature.train.tokenizers import prompt_tokenizer
 from models.miniature.world import COLOURS, NOUNS, PATTERNS, held_out_identity, held_out_prompt
 
@@ -182,6 +183,8 @@ def test_a_training_goes_on_from_a_saved_unet(tmp_path, build):
     begun = diffusion.started(build(), tmp_path)
     for name, value in saved.state_dict().items():
         assert torch.equal(value.float(), begun.state_dict()[name])
+    with pytest.raises(OtherRecipe, match="another layout"):
+        diffusion.started(text2image.build_unet(16), tmp_path)
     untrained = build()
     assert diffusion.started(untrained, None) is untrained
 
@@ -208,3 +211,14 @@ def test_without_a_prompt_the_layout_with_two_encoders_is_told_nothing_at_all():
     assert states[0].abs().min() > 0
     assert not states[1].any()
     assert not pooled[1].any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(StableDiffusionPipeline, "text2image"), (StableDiffusionXLPipeline, "text2image_xl")],
+)
+def test_what_is_shipped_draws_with_defaults_of_diffusers(kind, name):
+    pipeline = kind.from_pretrained(WEIGHTS / name)
+    assert {part.dtype for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder)} == {torch.float32}
+    image = pipeline("a cat in the snow", num_inference_steps=2).images[0]
+    assert image.size == (64, 64)
