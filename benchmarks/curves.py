@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws the training curves of the miniature's models.
 
-COMMAND  python -m benchmarks.curves [--of perception|generation] [RUNS=runs/miniature] [PICTURE]
+COMMAND  python -m benchmarks.curves [--of perception|generation|two_cores] [RUNS=runs/miniature] [PICTURE]
 """
 
 import argparse
@@ -29,10 +29,12 @@ GENERATION = {
     "text2image": ("velocity",),
     "text2image_xl": ("velocity",),
 }
+TWO_CORES = {"dino": ("distillation",), "text2image": ("velocity", "attention")}
 FOLDER = Path("models/miniature")
 PICTURES = {
     "perception": (PERCEPTION, FOLDER / "curves.png"),
     "generation": (GENERATION, FOLDER / "curves_generation.png"),
+    "two_cores": (TWO_CORES, FOLDER / "curves_two_cores.png"),
 }
 
 

@@ -19,7 +19,7 @@ _SEEDS = (3, 4, 5, 6)
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "consistory": {},
-    "oneactor": {"steps": 200},
+    "oneactor": {"steps": 800, "lr": 3e-4},
     "cones2": {"steps": 400, "lr": 1e-4, "batch": 2},
     "dco": {"steps": 300, "lr": 3e-4, "token_lr": 1e-3, "batch": 2},
     "dreambooth": {"steps": 300, "lr": 1e-3, "batch": 2},
