@@ -20,10 +20,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "consistory": {},
     "oneactor": {"steps": 800, "lr": 3e-4},
-    "cones2": {"steps": 400, "lr": 1e-4, "batch": 2},
-    "dco": {"steps": 300, "lr": 3e-4, "token_lr": 1e-3, "batch": 2},
-    "dreambooth": {"steps": 300, "lr": 1e-3, "batch": 2},
-    "textual-inversion": {"steps": 300, "batch": 2},
+    "cones2": {"steps": 600, "lr": 1e-3, "batch": 2},
+    "dco": {"steps": 800, "lr": 1e-3, "token_lr": 1e-2, "batch": 2},
+    "dreambooth": {"steps": 800, "lr": 1e-3, "batch": 2},
+    "textual-inversion": {"steps": 600, "token_lr": 2e-2, "batch": 2},
 }
 """What differs from a method's defaults, which are for models of full size."""
 
