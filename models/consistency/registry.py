@@ -90,6 +90,13 @@ METHODS: dict[str, Entry] = {
         pictures=True,
         preset=lambda usual: usual.dreambooth(prior=True),
     ),
+    "lora-merge": Entry(
+        *_DCO,
+        "low-rank changes of several states added up, with the model's own guidance",
+        tuned=True,
+        pictures=True,
+        preset=lambda usual: usual.merged(),
+    ),
     "textual-inversion": Entry(
         *_DCO,
         "Textual Inversion: a learnt word",

@@ -73,6 +73,10 @@ class Options:
             consistency=None,
         )
 
+    def merged(self) -> Self:
+        """States of DCO or DreamBooth added up and drawn with the model's own guidance."""
+        return replace(self, consistency=None)
+
     def textual_inversion(self) -> Self:
         """A learnt word and nothing else."""
         return replace(self, rank=0, token_lr=5e-3, beta=None, consistency=None)

@@ -216,3 +216,16 @@ def test_several_subjects_are_learnt_together(tmp_path):
     done = tuned("oneactor", tmp_path, "--subject", "a cat", "--subject", "a dog", *settings)
     assert done.returncode == 0, done.stderr
     assert "cat, dog learnt" in done.stdout
+
+
+def test_low_rank_changes_of_a_subject_and_a_style_are_merged(prompts, pictures, tmp_path):
+    states = []
+    for method in ("dreambooth", "dco-style"):
+        some = ("--reference", pictures[0], "--set", "steps=1", "--set", "rank=2")
+        done = tuned(method, tmp_path / method, "--subject", "a cat", *some)
+        assert done.returncode == 0, done.stderr
+        states += ["--state", tmp_path / method]
+    for method in ("lora-merge", "dco"):
+        done = generated(method, prompts, tmp_path / "out", *states)
+        assert done.returncode == 0, done.stderr
+    assert len([*(tmp_path / "out").glob("a-cat-*.png")]) == 2
