@@ -26,6 +26,8 @@ class Entry:
     """Whether that takes pictures of it."""
     anchored: bool = False
     """Whether it can keep anchors for later prompts, drawn or given ones."""
+    cut_out: bool = False
+    """Whether it draws with Subject-Diffusion's own pipeline, and with cut-outs of the subjects."""
     preset: Callable[[Any], Any] | None = None
     """From the default options to this method's."""
 
@@ -108,6 +110,12 @@ METHODS: dict[str, Entry] = {
         f"{_HERE}.ip_adapter:IpAdapter",
         f"{_HERE}.options:IpAdapterOptions",
         "IP-Adapter: a picture beside the text; needs its weights",
+    ),
+    "subject-diffusion": Entry(
+        f"{_HERE}.subject_diffusion:SubjectDiffusion",
+        f"{_HERE}.options:SubjectDiffusionOptions",
+        "Subject-Diffusion: references in the text and the layers; --model is the export of its training",
+        cut_out=True,
     ),
 }
 

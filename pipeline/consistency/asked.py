@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from models.consistency.registry import METHODS
+from models.subject_diffusion.drawing import SubjectsToImage
 from pipeline.consistency.draw import Sets, draw_sets
 from pipeline.consistency.layout_file import given_layout
 from pipeline.consistency.request import MethodRequest, read_pictures, read_prompts, sampler_of
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from pipeline.generate_request import GenerateRequest
 
 
@@ -21,9 +25,9 @@ def method_lines(request: GenerateRequest) -> Iterator[str]:
     Raises:
         UserError: options that make no sense together, bad input, or no such weights or device.
     """
-    sampler = sampler_of(
-        **request.common, **({} if request.guidance is None else {"guidance": request.guidance})
-    )
+    named = METHODS.get(request.method or "")
+    usual = {"model": SubjectsToImage.model} if named is not None and named.cut_out else {}
+    sampler = sampler_of(**{**usual, **request.common, "guidance": request.guidance})
     asked = MethodRequest(
         method=request.method or "",
         subjects=request.subjects,
@@ -34,11 +38,12 @@ def method_lines(request: GenerateRequest) -> Iterator[str]:
     prompts = read_prompts(request.prompts) if request.prompts else [request.prompt] * bool(request.prompt)
     if not prompts:
         raise UserError("--prompts is missing; give a file with a prompt a line")
+    pictures = _cut_outs(asked, request) if asked.entry.cut_out else read_pictures(request.references)
     sets = Sets(
         prompts=prompts,
         seeds=_seeds(request),
         states=request.states,
-        pictures=read_pictures(request.references),
+        pictures=pictures,
         more=_more(asked, request),
         folder=request.output,
         masks=request.masks,
@@ -46,7 +51,21 @@ def method_lines(request: GenerateRequest) -> Iterator[str]:
     return draw_sets(asked, sets)
 
 
+def _cut_outs(asked: MethodRequest, request: GenerateRequest) -> list[Image.Image]:
+    """Of the references, by the builder's models: each shows the subject of its place."""
+    from pipeline.config import load_config
+    from pipeline.cut_out import CuttingOut, usual_stages
+
+    stages = load_config(request.builder).stages if request.builder else usual_stages(asked.sampler.model)
+    cutting = CuttingOut(stages)
+    named = zip(request.references, asked.words, strict=False)
+    return [cutting(f"{path}:{word}").picture for path, word in named]
+
+
 def _more(asked: MethodRequest, request: GenerateRequest) -> dict[str, Any]:
+    if asked.entry.cut_out and request.layout is None:
+        boxes = [_numbers(box) for box in request.boxes]
+        return {"boxes": [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes]} if boxes else {}
     layout = given_layout(request.layout, [_numbers(box) for box in request.boxes])
     if layout is None:
         return {}

@@ -14,6 +14,7 @@ from models.backends.protocols import MissingDevice, MissingWeights
 from models.consistency.method import Sampling, Subject
 from models.consistency.registry import METHODS, Entry, entry
 from models.generation import TextToImage
+from models.subject_diffusion.drawing import SubjectsToImage
 from pipeline.config import apply_override
 from pipeline.errors import UserError
 from pipeline.fields import build, nearest
@@ -91,9 +92,16 @@ class MethodRequest:
             UserError: no such weights or device.
         """
         try:
+            if self.entry.cut_out:
+                return self._subject_diffusion().load().pipeline
             return self.sampler.load()
         except (MissingWeights, MissingDevice) as error:
             raise UserError(str(error)) from error
+
+    def _subject_diffusion(self) -> SubjectsToImage:
+        """The sampler of the same model."""
+        names = ("model", "revision", "device", "threads", "size")
+        return SubjectsToImage(**{name: getattr(self.sampler, name) for name in names})
 
     def subject(self, pictures: Sequence[Image.Image] = (), **more: Any) -> Subject:
         """With what is known of it."""
