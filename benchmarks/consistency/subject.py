@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from PIL import Image
 
 from models.consistency.method import Subject
-from models.miniature.world import BACKGROUNDS, Identity, Placement, Scene, held_out_identity, render_scene
+from models.miniature.world import (
+    BACKGROUNDS,
+    Identity,
+    Placement,
+    Rendered,
+    Scene,
+    held_out_identity,
+    render_scene,
+)
+from pipeline.train.reference import cut_out
 
 _PLACES = ("grass", "beach", "street", "kitchen")
 _PIXELS = 128
@@ -18,6 +27,8 @@ class Chosen:
 
     identity: Identity
     pictures: tuple[Image.Image, ...]
+    alone: Image.Image
+    """The first of them, cut out: RGBA."""
 
     @property
     def bare(self) -> Subject:
@@ -37,10 +48,13 @@ def chosen_subject() -> Chosen:
     identity = Identity("cat", "orange", "blue", "striped", "stocky", 1)
     if not held_out_identity(identity):
         raise ValueError(f"{identity.id} is not held out from training")
-    return Chosen(identity, tuple(_picture(identity, number) for number in range(len(_PLACES))))
+    scenes = [_rendered(identity, number) for number in range(len(_PLACES))]
+    (subject,) = scenes[0].subjects
+    alone = cut_out(scenes[0].image, subject.mask, subject.box)
+    return Chosen(identity, tuple(scene.image for scene in scenes), alone)
 
 
-def _picture(identity: Identity, number: int) -> Image.Image:
+def _rendered(identity: Identity, number: int) -> Rendered:
     angle, mirror = (-8.0, 5.0, 0.0, 9.0)[number], number % 2 == 1
     placement = Placement(identity, (0.5, 0.52), 0.68, angle, mirror)
-    return render_scene(Scene(_PLACES[number], (placement,), (20261127, number)), _PIXELS).image
+    return render_scene(Scene(_PLACES[number], (placement,), (20261127, number)), _PIXELS)
