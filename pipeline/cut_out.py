@@ -18,9 +18,9 @@ from models.backends.protocols import BackendError, Detection
 from models.backends.sam import Sam
 from models.backends.spacy_tagger import SpacyTagger
 from models.miniature.world.vocabulary import BACKGROUNDS
+from models.subject_diffusion.export import TOLD
 from pipeline.errors import UserError
 from pipeline.train.reference import cut_out
-from pipeline.train.told import TOLD
 from stages.base import Stage
 from stages.caption import Caption
 from stages.detect import Detect

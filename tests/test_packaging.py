@@ -71,7 +71,8 @@ def test_the_miniature_is_small():
     weights = ROOT / "models" / "miniature" / "weights"
     perception = {"captioner", "detector", "segmenter", "tagger"}
     generation = {"clip", "dino", "judge", "text2image", "text2image_xl"}
-    assert {path.name for path in weights.iterdir()} == perception | generation
-    for names, most in ((perception, 10), (generation, 40)):
+    subjects = {"subject_diffusion"}
+    assert {path.name for path in weights.iterdir()} == perception | generation | subjects
+    for names, most in ((perception, 10), (generation, 40), (subjects, 5)):
         sizes = (path.stat().st_size for name in names for path in (weights / name).rglob("*"))
         assert sum(sizes) <= most * 2**20

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.backends.protocols import MissingWeights
 from models.backends.runtime import Runtime
 from models.backends.weights import located, pretrained
+from models.subject_diffusion.trained_alone import is_trained_alone, with_base
 
 if TYPE_CHECKING:
     import torch
@@ -111,11 +113,13 @@ class Drawing:
 
 
 def load_pipeline(model: str, revision: str | None, dtype: torch.dtype) -> SubjectDiffusionPipeline:
-    """An exported folder with this package's own code.
+    """An exported folder, or its trained weights alone, with this package's own code.
 
     Raises:
         MissingWeights: if neither a folder nor the hub has it, or it is of another model.
     """
+    if is_trained_alone(place := Path(located(model))):
+        return with_base(place, dtype)
     import diffusers
     from diffusers import AutoencoderKL, DDPMScheduler
     from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer

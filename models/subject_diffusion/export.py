@@ -17,6 +17,8 @@ from models.subject_diffusion.subject_pipeline import SubjectDiffusionPipeline
 
 PIPELINE, UNET, MODULES = "subject_pipeline", "subject_unet", "subject_modules"
 TRAINED = "trained.safetensors"
+TOLD = "training.json"
+"""Says what a folder was trained on, and how."""
 
 
 def save_pipeline(pipeline: SubjectDiffusionPipeline, folder: Path) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.subject_diffusion.export import save_pipeline, save_trained
+from models.subject_diffusion.export import TOLD, save_pipeline, save_trained
 from models.subject_diffusion.finished import pipeline_of
 from pipeline.train.checkpoint import whole_model
 from pipeline.train.config import TrainConfig
 from pipeline.train.setup import Prepared, load_models
-from pipeline.train.told import TOLD
 from pipeline.train.world import World
 
 FOLDER = "export"

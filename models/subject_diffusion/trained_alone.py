@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training changed alone, put on the base that it was trained on: megabytes instead of a whole model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.backends.protocols import MissingWeights
+from models.subject_diffusion.export import TOLD, TRAINED
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.subject_diffusion.subject_pipeline import SubjectDiffusionPipeline
+
+
+def is_trained_alone(folder: Path) -> bool:
+    """Whether a folder has such weights, and not the rest of an exported pipeline."""
+    return (folder / TRAINED).is_file() and not (folder / "model_index.json").exists()
+
+
+def with_base(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
+    """The pipeline that the whole export would have been.
+
+    Args:
+        folder: with `trained.safetensors` and `training.json`, which names the base and the options.
+        dtype: to draw in.
+
+    Raises:
+        MissingWeights: a file is damaged or not there, the base cannot be had, or it is another one.
+    """
+    import torch
+
+    # Whatever is made before it is loaded begins with random numbers, all of which are replaced.
+    with torch.random.fork_rng(devices=[]):
+        return _assembled(folder, dtype)
+
+
+def _assembled(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from models.subject_diffusion.base import assembled, load_base, load_tower
+    from models.subject_diffusion.finished import pipeline_of
+    from models.subject_diffusion.options import options_of
+
+    try:
+        config = json.loads((folder / TOLD).read_text())["config"]
+        options, tensors = options_of(config["model"]), load_file(folder / TRAINED)
+        base = load_base(config["base"], config["base_revision"])
+        tower = load_tower(config["subject_encoder"], config["subject_encoder_revision"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise MissingWeights(
+            f"'{folder}' is no Subject-Diffusion: {error!r}; train or export it again"
+        ) from error
+    model, _ = assembled(base, tower, options)
+    wanted: dict[str, Any] = {
+        name: each.shape for name, each in model.named_parameters() if each.requires_grad
+    }
+    if wanted != {name: each.shape for name, each in tensors.items()}:
+        raise MissingWeights(
+            f"'{folder}' was not trained on '{config['base']}' as it is now; export it again"
+        )
+    model.load_state_dict(tensors, strict=False)
+    pipeline = pipeline_of(model.eval().requires_grad_(False), base, tower)
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            torch.nn.Module.to(part, dtype)
+    return pipeline
