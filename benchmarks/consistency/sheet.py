@@ -22,7 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "consistory": {},
     "oneactor": {"steps": 800, "lr": 3e-4},
     "cones2": {"steps": 600, "lr": 1e-3, "batch": 2},
-    "dco": {"steps": 800, "lr": 1e-3, "token_lr": 1e-2, "batch": 2},
+    "dco": {"steps": 800, "lr": 1e-3, "token_lr": 1e-2, "batch": 2, "beta": 50.0},
     "dreambooth": {"steps": 800, "lr": 1e-3, "batch": 2},
     "subject-diffusion": {},
     "textual-inversion": {"steps": 600, "token_lr": 2e-2, "batch": 2},
