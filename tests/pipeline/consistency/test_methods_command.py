@@ -229,3 +229,22 @@ def test_low_rank_changes_of_a_subject_and_a_style_are_merged(prompts, pictures,
         done = generated(method, prompts, tmp_path / "out", *states)
         assert done.returncode == 0, done.stderr
     assert len([*(tmp_path / "out").glob("a-cat-*.png")]) == 2
+
+
+def test_subject_diffusion_draws_with_its_own_model_and_cuts_references_out(tmp_path):
+    done = subjectforge("miniature", "scenes", tmp_path / "scenes", "--count", "1", "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    truth = json.loads((tmp_path / "scenes" / "truth.jsonl").read_text().splitlines()[0])
+    noun = truth["objects"][0]["noun"]
+    (tmp_path / "prompts.txt").write_text(f"a {noun} in the snow\na {noun} at night\n")
+    reference = tmp_path / "scenes" / "images" / truth["file"]
+    given = ("--method", "subject-diffusion", "--subject", f"a {noun}", "--prompts", tmp_path / "prompts.txt")
+    out = ("--output", tmp_path / "out", *QUICK)
+    done = subjectforge("generate", *given, "--reference", reference, "--box", "0.1,0.2,0.8,0.9", *out)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "out" / "set.json").read_text())
+    assert told["model"]["model"] == "miniature:subject_diffusion"
+    assert len([*(tmp_path / "out").glob("a-*.png")]) == 2
+    done = subjectforge("generate", *given, *out)
+    assert done.returncode == 2
+    assert "there are 0 for 1" in done.stderr
