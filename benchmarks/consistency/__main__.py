@@ -62,6 +62,7 @@ def _consistory_rows(bench: Bench) -> Iterator[str]:
             lambda alone=alone: alone.generate(bench.pipe, subject, None, prompts, _SEEDS, bench.sampling),
         )
         steps, calls = bench.sampling.steps, method.calls
+        # 97 with SDXL's timesteps, of which another step is nearest to the one that features are taken at.
         target = "97" if name == "clean" else "112 in the official code"
         yield f"ConsiStory, {name}: calls of the UNet for a set at {steps} steps | {calls} | {target}"
         ratios = [one / (other * calls / steps) for one, other in times]
