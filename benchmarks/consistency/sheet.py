@@ -11,6 +11,7 @@ from PIL import Image
 from benchmarks.consistency.subject import Chosen, chosen_subject
 from models.consistency.method import Sampling, Subject
 from models.consistency.registry import METHODS
+from models.miniature.world import BACKGROUNDS
 from models.subject_diffusion.drawing import SubjectsToImage
 from pipeline.consistency.sheet import contact_sheet
 
@@ -21,7 +22,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "consistory": {},
     "oneactor": {"steps": 800, "lr": 3e-4},
-    "cones2": {"steps": 600, "lr": 1e-3, "batch": 2},
+    "cones2": {
+        "steps": 800,
+        "lr": 1e-3,
+        "batch": 4,
+        "begin_weight": 1e-2,
+        "rest_weight": 1e-2,
+        # Its own sentences have words that the miniature has never seen.
+        "captions": tuple(f"a {{}} {place}" for place in BACKGROUNDS.values()),
+    },
     "dco": {"steps": 800, "lr": 1e-3, "token_lr": 1e-2, "batch": 2, "beta": 50.0},
     "dreambooth": {"steps": 800, "lr": 1e-3, "batch": 2},
     "subject-diffusion": {},
