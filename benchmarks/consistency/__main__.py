@@ -22,6 +22,7 @@ from models.consistency.dco.dco import Dco
 from models.consistency.dco.options import Options as DcoOptions
 from models.consistency.oneactor.oneactor import OneActor
 from models.consistency.oneactor.options import Options as Actor
+from models.consistency.plain import Plain
 from models.consistency.unet_layout import grid
 
 _PLACES = ("in the snow", "on the beach", "on the grass", "in the kitchen", "in the street")
@@ -54,12 +55,10 @@ def _consistory_rows(bench: Bench) -> Iterator[str]:
     subject, prompts = chosen_subject().bare, [f"a cat {place}" for place in _PLACES]
     for name, options in (("clean", Options()), ("parity", Options.parity())):
         method = ConsiStory(options)
-        # The same FreeU on both sides: it is a call's cost, not sharing's.
-        alone = ConsiStory(replace(options, share=False, injection=0.0))
         times = beside(
             bench,
             lambda method=method: method.generate(bench.pipe, subject, None, prompts, _SEEDS, bench.sampling),
-            lambda alone=alone: alone.generate(bench.pipe, subject, None, prompts, _SEEDS, bench.sampling),
+            lambda: Plain().generate(bench.pipe, subject, None, prompts, _SEEDS, bench.sampling),
         )
         steps, calls = bench.sampling.steps, method.calls
         # 97 with SDXL's timesteps, of which another step is nearest to the one that features are taken at.
@@ -82,7 +81,6 @@ def _oneactor_rows(bench: Bench) -> Iterator[str]:
     subject, prompts = chosen_subject().bare, ["a cat in the snow"]
     few = Actor(steps=2, auxiliaries=4)
     state = OneActor(few).fit(bench.pipe, subject, replace(bench.sampling, output="pil"))
-    stock = ConsiStory(Options().off())
     for name, options in (("fast", few.fast()), ("quality", few)):
         method = OneActor(options)
         times = beside(
@@ -90,7 +88,7 @@ def _oneactor_rows(bench: Bench) -> Iterator[str]:
             lambda method=method: method.generate(
                 bench.pipe, subject, state, prompts, _SEEDS[:1], bench.sampling
             ),
-            lambda: stock.generate(bench.pipe, subject, None, prompts, _SEEDS[:1], bench.sampling),
+            lambda: Plain().generate(bench.pipe, subject, None, prompts, _SEEDS[:1], bench.sampling),
         )
         steps = bench.sampling.steps
         guided = sum(options.guides(step, steps) for step in range(steps))
@@ -105,7 +103,6 @@ def _cones_rows(bench: Bench) -> Iterator[str]:
     state = Cones2(Cones(steps=2)).fit(bench.pipe, subject.shown, replace(bench.sampling, output="pil"))
     width = bench.pipe.text_encoder.config.hidden_size
     yield f"Cones 2: bytes of a subject of one token at width {width} | {state.bytes:,} | 6 KB at 1,024"
-    yield "Cones 2: trainings for n subjects, drawn in any company | n | n"
 
 
 def _dco_rows(bench: Bench) -> Iterator[str]:

@@ -91,7 +91,7 @@ def tune_subject(
         if drawn:
             names = [*prompts] if len(drawn) == len(prompts) else [str(place) for place in range(len(drawn))]
             contact_sheet([drawn], names, [""]).save(folder / "pictures.png")
-    except (MissingWeights, ValueError) as error:
+    except (MissingWeights, ValueError, FloatingPointError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(

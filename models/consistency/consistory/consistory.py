@@ -59,18 +59,22 @@ class ConsiStory:
 
         Raises:
             WordNotFound: a caption has none of the words.
+            ValueError: there is not a caption for each picture, or the model is of another kind.
         """
         if not subject.pictures:
             return None
         began, pictures = time.perf_counter(), subject.pictures
         captions = subject.captions or (f"a photo of {subject.text}",) * len(pictures)
+        if len(captions) != len(pictures):
+            raise ValueError(
+                f"there are {len(captions)} captions for {len(pictures)} pictures; give one for each"
+            )
         for caption in captions:
             spans_of_any(pipe.tokenizer, encoded_prompt(pipe, caption), subject.words)
         seeds, guidance = [*range(len(captions))], min(self.options.given_guidance, sampling.guidance)
-        tell(0, sampling.steps, "inverting the pictures")
         with torch.no_grad(), borrowed(pipe) as ours:
             with_freeu(ours, self.options)
-            found = inverted(ours, pictures, captions, seeds, sampling, guidance)
+            found = inverted(ours, pictures, captions, seeds, sampling, guidance, tell)
         about = self._about(pipe, subject, sampling, captions, seeds)
         tensors = {"begin": found.begin_ACHW, "added": found.added_TACHW}
         state = State(self.name, {**about, "given_guidance": guidance}, tensors)

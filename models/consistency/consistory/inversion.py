@@ -17,8 +17,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from models.consistency.latents import encoded_pictures
-from models.consistency.method import Sampling
+from models.consistency.latents import Noise, encoded_pictures
+from models.consistency.method import Sampling, Tell, silent
 from models.consistency.text import pixels_of
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def inverted(
     seeds: Sequence[int],
     sampling: Sampling,
     guidance: float,
+    tell: Tell = silent,
 ) -> Inverted:
     """Find what draws the pictures again, by sampling along their own noisy versions.
 
@@ -117,7 +118,13 @@ def inverted(
         seeds: of each one's noise.
         sampling: steps and size that pictures will be drawn with.
         guidance: by the prompt; the paper has 2.0.
+        tell: of progress.
+
+    Raises:
+        ValueError: the model predicts neither noise nor velocity.
     """
+    # Refuses a model that predicts anything else.
+    Noise(pipe)
     height, width = pixels_of(pipe, sampling.height, sampling.width)
     clean_ACHW = encoded_pictures(pipe, pictures, height, width)[0]
     noises = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -131,6 +138,7 @@ def inverted(
         return scheduler.add_noise(clean_ACHW, torch.stack(noise).to(clean_ACHW), at)
 
     def added(step: int, mean_ACHW: Tensor, _noisy: Callable[[Tensor], Tensor]) -> Tensor:
+        tell(step + 1, sampling.steps, "inverting the pictures")
         kept.append((noisy_at(step + 1) - mean_ACHW).cpu())
         # As it will be when it is drawn again, rounding included.
         return mean_ACHW + kept[-1].to(mean_ACHW.device)
@@ -138,6 +146,6 @@ def inverted(
     scheduler = pipe.scheduler = Stepped.like(pipe.scheduler, added)
     scheduler.set_timesteps(sampling.steps)
     begin_ACHW = noisy_at(0)
-    changed = replace(sampling, guidance=guidance, output="latent", negative=sampling.negative)
+    changed = replace(sampling, guidance=guidance, output="latent")
     pipe(**changed.arguments(prompts, seeds), latents=begin_ACHW.to(pipe.unet.dtype))
     return Inverted(begin_ACHW.cpu(), torch.stack(kept), guidance)
