@@ -17,27 +17,14 @@ from models.consistency.borrowed import borrowed
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.options import IpAdapterOptions
 from models.consistency.state import State
+from models.consistency.untuned import Untuned
 
 
-class IpAdapter:
+class IpAdapter(Untuned):
     """Gives the subject's first picture to the pipeline with each prompt."""
 
     name = "ip-adapter"
-
-    def __init__(self, options: IpAdapterOptions | None = None) -> None:
-        """
-        Args:
-            options: which weights.
-        """
-        self.options = options or IpAdapterOptions()
-        self._cost = Cost()
-
-    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> None:
-        """Nothing is learnt."""
-
-    def cost(self) -> Cost:
-        """Of the last drawing."""
-        return self._cost
+    usual = IpAdapterOptions
 
     def generate(
         self,

@@ -13,27 +13,14 @@ from models.consistency.borrowed import borrowed
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.options import NoOptions
 from models.consistency.state import State
+from models.consistency.untuned import Untuned
 
 
-class Plain:
+class Plain(Untuned):
     """Draws each prompt by itself."""
 
     name = "plain"
-
-    def __init__(self, options: NoOptions | None = None) -> None:
-        """
-        Args:
-            options: there are none.
-        """
-        self.options = options or NoOptions()
-        self._cost = Cost()
-
-    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> None:
-        """Nothing is learnt."""
-
-    def cost(self) -> Cost:
-        """Of the last drawing."""
-        return self._cost
+    usual = NoOptions
 
     def generate(
         self,

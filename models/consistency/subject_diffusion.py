@@ -15,28 +15,15 @@ import torch
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.options import SubjectDiffusionOptions
 from models.consistency.state import State
+from models.consistency.untuned import Untuned
 from models.subject_diffusion.placing import Box
 
 
-class SubjectDiffusion:
+class SubjectDiffusion(Untuned):
     """Gives each subject's cut-out to the pipeline with each prompt."""
 
     name = "subject-diffusion"
-
-    def __init__(self, options: SubjectDiffusionOptions | None = None) -> None:
-        """
-        Args:
-            options: how much references count.
-        """
-        self.options = options or SubjectDiffusionOptions()
-        self._cost = Cost()
-
-    def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> None:
-        """Nothing is learnt."""
-
-    def cost(self) -> Cost:
-        """Of the last drawing."""
-        return self._cost
+    usual = SubjectDiffusionOptions
 
     def generate(
         self,

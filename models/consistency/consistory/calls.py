@@ -42,6 +42,8 @@ class Calls:
         """Evaluations of the UNet on the whole batch."""
         self.features_BChw: Tensor | None = None
         """Of the half with the prompt, at the step nearest to `features_time`."""
+        self.predicted: Tensor | None = None
+        """By the last call; of latents that are no numbers it is none either."""
         self.features_time: float | None = None
         """Timestep that they are of."""
         self._clock = Clock(pipe.scheduler)
@@ -87,6 +89,7 @@ class Calls:
         self._watching = steering.recording and clock.step == self._features_step()
         result = run(steering, forward, both, (sample, timestep, *given), named)
         self.made += 1
+        self.predicted = result[0]
         self._settle()
         if clock.ends:
             steering.end_step()

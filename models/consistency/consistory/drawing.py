@@ -71,8 +71,6 @@ def drawn(
             remembered = None if reading is None else reading.found
             matches = matched(found, options, remembered, apart=batch.given is not None)
         result, steering = passes.last(matches, second_out, second_in)
-    if isinstance(result, Tensor) and not bool(torch.isfinite(result).all()):
-        raise FloatingPointError("the latents are no numbers; sample in float32 or bfloat16")
     seconds = (time.perf_counter() - began) / len(batch.prompts)
     return Drawn(result, found, dict(steering.masks.clean), passes.calls, seconds)
 

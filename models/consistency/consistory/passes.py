@@ -117,6 +117,8 @@ class Passes:
         with calls.attached():
             result = self._pipe(**sampling.arguments(batch.prompts, batch.seeds), **begin).images
         self.calls += calls.made
+        if calls.predicted is not None and not bool(torch.isfinite(calls.predicted).all()):
+            raise FloatingPointError("the latents are no numbers; sample in float32 or bfloat16")
         return calls, result
 
     def _begin(self, given: Inverted) -> dict[str, Any]:

@@ -37,38 +37,34 @@ def drawn(pipe, states, options=SHORT, sampling=SAMPLING, prompts=PROMPTS, subje
     return method.generate(pipe, subject, states, prompts, seeds, sampling), method
 
 
-def everywhere(where):
-    """Masks of which all are full, or empty."""
+def everywhere(*where):
+    """Masks of which each subject's is full, or empty."""
 
     def taken(self, height, width):
-        found = self._sum_BPJ
-        self._sum_BPJ = None
-        return None if found is None else torch.full((found.shape[2], len(found), 1, height, width), where)
+        found, self._sum_BPJ = self._sum_BPJ, None
+        if found is None:
+            return None
+        return torch.tensor(where).view(-1, 1, 1, 1, 1).expand(-1, len(found), 1, height, width)
 
     return taken
 
 
 @pytest.mark.parametrize("exclusion", [0.0, 1.0])
 def test_one_subject_with_a_full_mask_is_what_it_is_alone(pipe, states, monkeypatch, exclusion):
-    options = replace(SHORT, exclusion=exclusion)
-    whole = OneActor(options).generate(
-        pipe, Subject(words=("cat",)), states[0], PROMPTS[:1], SEEDS[:1], SAMPLING
-    )
-    monkeypatch.setattr(SubjectMasks, "taken", everywhere(True))
+    options, prompts = replace(SHORT, exclusion=exclusion), PROMPTS[:1]
+    cat = Subject(words=("cat",))
+    whole = OneActor(options).generate(pipe, cat, states[0], prompts, SEEDS[:1], SAMPLING)
+    # In the first call, where nobody is anywhere yet, the dog has no part either.
     nothing = replace(states[1], tensors={name: 0 * each for name, each in states[1].tensors.items()})
-    # The dog's prediction is the prompt's own: with the cat's alone everywhere, shares are halves.
-    halves = drawn(pipe, [states[0], nothing], options, prompts=PROMPTS[:1])[0]
-    assert (halves - whole).abs().max() > 1e-4
-    monkeypatch.setattr("models.consistency.oneactor.separate._shares", lambda masks: 1.0 * masks)
-    found = drawn(pipe, [states[0], nothing], options, prompts=PROMPTS[:1])[0]
-    assert (found - whole).abs().max() < 1e-4
+    monkeypatch.setattr(SubjectMasks, "taken", everywhere(True, False))
+    assert (drawn(pipe, [states[0], nothing], options, prompts=prompts)[0] - whole).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("exclusion", [0.0, 1.0])
 def test_empty_masks_after_the_first_call_leave_the_prompts_own_prediction(
     pipe, states, monkeypatch, exclusion
 ):
-    monkeypatch.setattr(SubjectMasks, "taken", everywhere(False))
+    monkeypatch.setattr(SubjectMasks, "taken", everywhere(False, False))
     options = replace(SHORT, exclusion=exclusion)
     found, method = drawn(pipe, states, options)
     first = replace(options, guided=(0.0, 1 / SAMPLING.steps))
