@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.file_mode import as_usual
+
 
 class BadState(ValueError):
     """A state is damaged, or of another method or model than it is used with."""
@@ -44,6 +46,7 @@ class State:
             {name: each.detach().cpu().contiguous() for name, each in self.tensors.items()},
             folder / "state.safetensors",
         )
+        as_usual(folder / "state.safetensors")
         about = {"method": self.method, **self.about}
         (folder / "state.json").write_text(json.dumps(about, indent=1) + "\n")
 

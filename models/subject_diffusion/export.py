@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.file_mode import as_usual
 from models.subject_diffusion.bundle import bundled
 from models.subject_diffusion.subject_pipeline import SubjectDiffusionPipeline
 
@@ -31,6 +32,8 @@ def save_pipeline(pipeline: SubjectDiffusionPipeline, folder: Path) -> None:
         folder: gets the files; others in it stay.
     """
     pipeline.save_pretrained(folder, safe_serialization=True)
+    for path in folder.rglob("*.safetensors"):
+        as_usual(path)
     codes = {"": PIPELINE, "unet": UNET, "subjects": MODULES}
     for part, module in codes.items():
         (folder / part / f"{module}.py").write_text(bundled(module), encoding="utf-8")
@@ -56,3 +59,4 @@ def save_trained(tensors: Mapping[str, Tensor], folder: Path, dtype: torch.dtype
     """
     stored = {name: value.to(dtype).contiguous() for name, value in tensors.items()}
     save_file(stored, folder / TRAINED, {"format": "pt"})
+    as_usual(folder / TRAINED)

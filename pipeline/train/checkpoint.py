@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint import state_dict as distributed
 
+from models.file_mode import as_usual
 from pipeline.errors import UserError
 from pipeline.train.optimising import Optimising
 from pipeline.train.world import World
@@ -59,6 +60,7 @@ def save(run: Path, step: int, training: Training, keep: int, world: World) -> N
         partial.mkdir(parents=True)
         for name, tensors in parts.items():
             save_file(tensors, partial / f"{name}.safetensors")
+            as_usual(partial / f"{name}.safetensors")
         average = training.optimising.average
         state = {"step": step, "average_steps": None if average is None else average.steps}
         (partial / "state.json").write_text(json.dumps(state, indent=1) + "\n")

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.file_mode import as_usual
+
 
 class Archive:
     """Of one pass."""
@@ -64,7 +66,7 @@ class Archive:
         """Into a folder, a file a call, wherever it is now."""
         folder.mkdir(parents=True, exist_ok=True)
         for call in self.calls():
-            save_file(self._of_step(call), _file(folder, call))
+            _save(self._of_step(call), _file(folder, call))
 
     def calls(self) -> list[int]:
         """Those that something is kept of."""
@@ -89,13 +91,18 @@ class Archive:
     def _write(self, call: int) -> None:
         assert self.folder is not None
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_file(self._calls.pop(call), _file(self.folder, call))
+        _save(self._calls.pop(call), _file(self.folder, call))
 
     def _of_step(self, call: int) -> dict[str, Tensor]:
         if call not in self._calls and self.folder is not None:
             # One at a time: steps come in order.
             self._calls = {call: load_file(_file(self.folder, call))}
         return self._calls[call]
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    save_file(tensors, path)
+    as_usual(path)
 
 
 def _file(folder: Path, call: int) -> Path:

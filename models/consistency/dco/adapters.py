@@ -122,9 +122,13 @@ def set_strength(unet: Any, strengths: Mapping[str, float]) -> None:
 
 @contextmanager
 def without(unet: Any, strengths: Mapping[str, float]) -> Iterator[None]:
-    """The model as it was before these adapters; then they have their strengths again."""
-    set_strength(unet, dict.fromkeys(strengths, 0.0))
+    """The model as it was before these adapters, which cost nothing meanwhile; then they count again."""
+    # peft's own `set_adapter` would have the others' gradients changed as well.
+    before = [(layer, layer._active_adapter) for layer in _layers(unet)]
     try:
+        for layer, _ in before:
+            layer._active_adapter = [name for name in layer.active_adapters if name not in strengths]
         yield
     finally:
-        set_strength(unet, strengths)
+        for layer, active in before:
+            layer._active_adapter = active
