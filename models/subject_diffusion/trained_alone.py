@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.backends.protocols import MissingWeights
 from models.subject_diffusion.export import TOLD, TRAINED
@@ -13,6 +14,7 @@ from models.subject_diffusion.export import TOLD, TRAINED
 if TYPE_CHECKING:
     import torch
 
+    from models.subject_diffusion.model import SubjectDiffusion
     from models.subject_diffusion.subject_pipeline import SubjectDiffusionPipeline
 
 
@@ -38,6 +40,40 @@ def with_base(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
         return _assembled(folder, dtype)
 
 
+def put_trained(model: SubjectDiffusion, folder: Path) -> None:
+    """Give a model the weights of an earlier training of the same architecture.
+
+    Args:
+        model: changed in place.
+        folder: with `trained.safetensors`.
+
+    Raises:
+        MissingWeights: the file is not there or damaged, or of another architecture.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(folder / TRAINED)
+    except (OSError, SafetensorError) as error:
+        raise MissingWeights(
+            f"cannot begin with '{folder / TRAINED}': {error}; give `begin:` the export of a training"
+        ) from error
+    if differing := _differing(model, tensors):
+        raise MissingWeights(
+            f"cannot begin with '{folder / TRAINED}': it is of another architecture, for instance in "
+            f"{differing[0]}; give this training the `model` and `base` of that one"
+        )
+    model.load_state_dict(tensors, strict=False)
+
+
+def _differing(model: SubjectDiffusion, tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of trained parameters that are missing on one side or of another shape."""
+    wanted = {name: each.shape for name, each in model.named_parameters() if each.requires_grad}
+    found = {name: each.shape for name, each in tensors.items()}
+    return [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
+
+
 def _assembled(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
     import torch
     from safetensors import SafetensorError
@@ -57,10 +93,7 @@ def _assembled(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
             f"'{folder}' is no Subject-Diffusion: {error!r}; train or export it again"
         ) from error
     model, _ = assembled(base, tower, options)
-    wanted: dict[str, Any] = {
-        name: each.shape for name, each in model.named_parameters() if each.requires_grad
-    }
-    if wanted != {name: each.shape for name, each in tensors.items()}:
+    if _differing(model, tensors):
         raise MissingWeights(
             f"'{folder}' was not trained on '{config['base']}' as it is now; export it again"
         )

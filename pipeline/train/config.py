@@ -92,6 +92,8 @@ class TrainConfig:
     base_revision: str | None = None
     subject_encoder: str = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
     subject_encoder_revision: str | None = None
+    begin: str | None = None
+    """Folder of an earlier training's export, whose `trained.safetensors` is begun with."""
     pixels: Annotated[int, Ge(8)] = 512
     """Side of the pictures that are learnt."""
     batch: Positive = 256
@@ -103,6 +105,9 @@ class TrainConfig:
     """Shards whose rows are mixed."""
     fixed_pictures: bool = False
     """Whether a row has the same crop and the same references in every epoch, not new ones."""
+    bare_captions: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Share of samples whose captions do not say how subjects look ("a cat" for "a red cat"): what words tell
+    is not learnt from references. Official tars do not record what that needs, and their captions stay."""
     model: Options = dataclasses.field(default_factory=Options)
     rules: Rules = dataclasses.field(default_factory=Rules)
     """Which of a sample's entities are subjects."""
@@ -114,8 +119,12 @@ class TrainConfig:
         """The same for a process that runs in another folder."""
         local = {
             name: str(Path(value).expanduser().absolute())
-            for name, value in (("base", self.base), ("subject_encoder", self.subject_encoder))
-            if value.startswith((".", "/", "~"))
+            for name, value in (
+                ("base", self.base),
+                ("subject_encoder", self.subject_encoder),
+                ("begin", self.begin),
+            )
+            if value is not None and value.startswith((".", "/", "~"))
         }
         dataset = self.dataset if "://" in self.dataset else str(Path(self.dataset).absolute())
         cache = self.speed.feature_cache

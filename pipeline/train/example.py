@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from models.subject_diffusion.options import Background
+from pipeline.train.captions import bare
 from pipeline.train.geometry import square_crop
 from pipeline.train.records import BadRecord, Record
 from pipeline.train.reference import augmented, cut_out, upon
@@ -57,6 +58,7 @@ def example_of(
     frame: Frame,
     rng: np.random.Generator,
     other: Callable[[], Image.Image],
+    bare_captions: float = 0.0,
 ) -> Example:
     """A sample as the rules and the dice want it.
 
@@ -66,6 +68,7 @@ def example_of(
         frame: sizes.
         rng: says where the picture is cut, and how references are changed.
         other: gives another picture, for references that are not to be on white.
+        bare_captions: how often the caption does not say what subjects look like.
 
     Raises:
         Unusable: no entity is a subject, before the crop or after it.
@@ -86,10 +89,13 @@ def example_of(
     if not kept:
         raise Unusable("cropped_away")
     references = [_reference(record.image, candidate, frame, rng, other) for candidate, _, _ in kept]
+    labels = tuple(candidate.label for candidate, _, _ in kept)
+    # The last draw, and none where it is not needed: whatever else is drawn stays as it was.
+    plain = bool(bare_captions) and rng.random() < bare_captions
     return Example(
         image_SSC=np.asarray(crop.of_image(record.image)),
-        caption=record.caption,
-        labels=tuple(candidate.label for candidate, _, _ in kept),
+        caption=bare(record.caption, record.phrases, labels) if plain else record.caption,
+        labels=labels,
         box_K4=np.array([box for _, box, _ in kept], np.float32) / frame.pixels,
         mask_KSS=np.stack([mask_SS for _, _, mask_SS in kept]),
         reference_KRRC=np.stack([np.asarray(reference) for reference in references]),

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.dataset.run_lengths import decode_run_lengths
+from pipeline.train.captions import Phrase
 from pipeline.train.selection import Box, Candidate
 from stages.parse import parse_json
 
@@ -32,6 +33,8 @@ class Record:
     """RGB."""
     caption: str
     candidates: tuple[Candidate, ...]
+    phrases: tuple[Phrase, ...] = ()
+    """Of the caption, where the layout records them."""
 
 
 def record_of(members: Members) -> Record:
@@ -70,7 +73,11 @@ def _record(image: Image.Image, fields: Any, members: Members) -> Record:
     for candidate in found:
         if candidate.mask_HW.shape != (image.height, image.width):
             raise BadRecord(f"a mask of {candidate.mask_HW.shape[::-1]} in a picture of {image.size}")
-    return Record(image, str(caption), found)
+    return Record(image, str(caption), found, tuple(map(_phrase, fields.get("nouns", ()))))
+
+
+def _phrase(noun: Any) -> Phrase:
+    return Phrase(str(noun["lemma"]), int(noun["span"][0]), int(noun["head_span"][0]))
 
 
 def _from_run_lengths(fields: dict[str, Any]) -> Iterator[Candidate]:

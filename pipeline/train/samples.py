@@ -48,6 +48,8 @@ class Reading:
     """Shards whose rows are mixed."""
     fixed: bool = False
     """Whether a row gives the same example in every epoch."""
+    bare_captions: float = 0.0
+    """See `TrainConfig`."""
 
 
 class Samples(Dataset[Sample]):
@@ -98,7 +100,7 @@ class Samples(Dataset[Sample]):
         rng = picture_rng(reading.seed, position, attempt)
         record = record_of(self._shards.read(place))
         other = partial(self._picture, int(rng.integers(self.order.epoch_size)))
-        example = example_of(record, reading.rules, reading.frame, rng, other)
+        example = example_of(record, reading.rules, reading.frame, rng, other, reading.bare_captions)
         # What the template refuses, such as a caption that has the placeholder in it, is told now.
         reading.template.encode([example.caption], [example.labels])
         return example

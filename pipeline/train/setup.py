@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from models.backends.protocols import MissingWeights
+from models.backends.weights import located
 from models.subject_diffusion.base import Base, Tower, assembled, load_base, load_tower
 from models.subject_diffusion.features import FrozenFeatures
 from models.subject_diffusion.model import SubjectDiffusion
 from models.subject_diffusion.objective import Objective
 from models.subject_diffusion.template import BadPrompt
+from models.subject_diffusion.trained_alone import put_trained
 from pipeline.errors import UserError
 from pipeline.train.batch import Collate
 from pipeline.train.checkpoint import Training
@@ -69,6 +71,7 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
     validation = config.watching.validation_split
     others = open_shards(config, validation) if validation else shards
     model, features, base, tower = load_models(config)
+    _begin(model, config.begin)
     halved = mixed(config, world.device) and world.device.type == "cuda"
     features.to(world.device, torch.bfloat16 if halved else torch.float32)
     see = seeing(config, shards, "bf16" if halved else "fp32")
@@ -97,6 +100,15 @@ def prepare(config: TrainConfig, shards: Shards, world: World) -> Prepared:
         # Another seed: other noise, other crops, another order.
         validation=Samples(others, replace(reading, seed=config.seed + _VALIDATION, fixed=False)),
     )
+
+
+def _begin(model: SubjectDiffusion, trained: str | None) -> None:
+    if trained is None:
+        return
+    try:
+        put_trained(model, Path(located(trained)))
+    except MissingWeights as error:
+        raise UserError(str(error)) from error
 
 
 def seeing(config: TrainConfig, shards: Shards, precision: str) -> See:
@@ -183,4 +195,5 @@ def reading_of(config: TrainConfig, model: SubjectDiffusion, base: Base) -> Read
         seed=config.seed,
         block=config.block,
         fixed=config.fixed_pictures,
+        bare_captions=config.bare_captions,
     )

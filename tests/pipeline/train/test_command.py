@@ -3,13 +3,16 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import webdataset
 from PIL import Image
 from safetensors import safe_open
+from safetensors.numpy import load_file
 
+from models.backends.weights import located
 from pipeline.errors import UserError
 from pipeline.train.command import train_subjects
 from pipeline.train.config import load_train_config
@@ -110,6 +113,15 @@ def test_more_steps_may_be_asked_for(built, tmp_path):
     assert [line["step"] for line in lines(tmp_path / "run")] == [1, 2]
 
 
+def test_it_may_begin_with_an_earlier_training(built, tmp_path):
+    shipped = load_file(Path(located("miniature:subject_diffusion")) / "trained.safetensors")
+    changes = {"max_steps": 1, "optimiser.lr": "1.0e-30", "begin": "miniature:subject_diffusion"}
+    train_subjects(short_config(built, **changes), tmp_path / "run")
+    after = load_file(tmp_path / "run" / "export" / "trained.safetensors")
+    assert after.keys() == shipped.keys()
+    assert all(np.array_equal(after[name], shipped[name]) for name in shipped)
+
+
 def test_another_configuration_is_refused(begun, built):
     with pytest.raises(UserError, match=r"differ in batch, model\.attention_weight"):
         train_subjects(short_config(built, batch=8, model__attention_weight=0.5), begun)
@@ -170,6 +182,10 @@ def test_official_shards_train_as_well(built, tmp_path):
         ({"subject_encoder": "miniature:judge"}, "miniature:judge"),
         ({"pixels": 33}, "multiple of 4"),
         ({"batch": 3, "speed.micro_batch": 2}, "no multiple"),
+        ({"begin": "./nowhere"}, "./nowhere"),
+        ({"begin": "miniature:clip"}, "give `begin:` the export of a training"),
+        ({"begin": "miniature:subject_diffusion", "model.adapter": False}, "of another architecture"),
+        ({"bare_captions": 2}, "less than or equal to 1"),
         ({"rules.score": 1.0}, "no usable sample"),
         ({"model.suffix": "the {label}"}, "suffix"),
         ({"rules.max_subjects": 3}, "max_subjects"),

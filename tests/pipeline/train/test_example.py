@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from PIL import Image
 from models.miniature.world import render_scene, sample_scene
 from models.subject_diffusion.location_map import location_map
 from models.subject_diffusion.options import Background
+from pipeline.train.captions import Phrase
 from pipeline.train.example import Frame, Unusable, example_of
 from pipeline.train.records import Record
 from pipeline.train.reference import augmented, cut_out, upon
@@ -75,6 +78,29 @@ def test_the_same_dice_give_the_same_example():
 def test_why_a_sample_is_of_no_use(record, rules, reason):
     with pytest.raises(Unusable, match=reason):
         example_of(record, rules, FRAME, np.random.default_rng(0), no_other)
+
+
+def test_captions_may_not_say_how_subjects_look():
+    record = replace(scene(3), caption="a red cat", phrases=(Phrase("cat", 2, 6),))
+    record = replace(record, candidates=(replace(record.candidates[0], label="cat"),))
+    found = {
+        share: [
+            example_of(record, RULES, FRAME, np.random.default_rng(seed), no_other, share).caption
+            for seed in range(40)
+        ]
+        for share in (0, 0.5, 1)
+    }
+    assert {*found[0]} == {"a red cat"}
+    assert {*found[1]} == {"a cat"}
+    assert 8 < found[0.5].count("a cat") < 32
+
+
+def test_nothing_else_depends_on_the_caption():
+    one, other = (
+        example_of(scene(3), RULES, FRAME, np.random.default_rng(7), no_other, share) for share in (0, 1)
+    )
+    assert np.array_equal(one.image_SSC, other.image_SSC)
+    assert np.array_equal(one.reference_KRRC, other.reference_KRRC)
 
 
 def test_a_reference_is_its_subject_on_white():

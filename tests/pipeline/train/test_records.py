@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from pipeline.train.captions import Phrase
 from pipeline.train.records import BadRecord, record_of
 
 
@@ -42,6 +43,16 @@ def test_run_lengths_keep_overlaps():
     assert np.array_equal(candidate.mask_HW, mask == 1)
     assert found.image.size == (40, 30)
     assert found.caption == "a cat"
+
+
+def test_phrases_say_where_nouns_begin():
+    noun = {"text": "red cat", "lemma": "cat", "span": [2, 9], "head": "cat", "head_span": [6, 9]}
+    found = record_of(
+        members({"caption": "a red cat", "mask": [BACKGROUND], "entities": [], "nouns": [noun]})
+    )
+    assert found.phrases == (Phrase("cat", 2, 6),)
+    with pytest.raises(BadRecord, match="KeyError"):
+        record_of(members({"mask": [BACKGROUND], "nouns": [{"lemma": "cat"}]}))
 
 
 def test_label_maps():
