@@ -34,7 +34,9 @@ def generate(
     guidance: Annotated[
         float | None, typer.Option(min=1, help="By the text; 1 is none, the model's usual if not given")
     ] = None,
-    image_guidance: Annotated[float, typer.Option(min=1, help="By the references; 1 is none")] = 1.5,
+    image_guidance: Annotated[
+        float | None, typer.Option(min=1, help="By the references; 1 is none, the model's usual if not given")
+    ] = None,
     alpha: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of the last steps that see the prompt, not the references"),
@@ -56,6 +58,9 @@ def generate(
     ] = None,
     state: Annotated[
         list[Path] | None, typer.Option(help="For a method: the --output of `tune`; repeatable")
+    ] = None,
+    strength: Annotated[
+        list[float] | None, typer.Option(help="For DCO and DreamBooth: of each --state's changes; 1 usually")
     ] = None,
     layout: Annotated[
         Path | None, typer.Option(help="For Cones 2: JSON with a region for each subject; or --box")
@@ -85,6 +90,7 @@ def generate(
         prompts=prompts,
         seeds=seeds,
         states=tuple(state or ()),
+        strengths=tuple(strength or ()),
         layout=layout,
         overrides=tuple(overrides or ()),
         masks=masks,

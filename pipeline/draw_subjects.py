@@ -61,7 +61,7 @@ def draw_subjects(
         pictures = [reference.picture for reference in references]
         labels = [reference.label for reference in references]
         images = drawing.generate([prompt] * many, [pictures] * many, [labels] * many, boxes, seeds)
-        about = _about(sampler, references, prompt)
+        about = _about(sampler, references, prompt) | drawing.guidance
         for seed, place, image in zip(seeds, boxes, images, strict=True):
             path = folder / f"{file_name(prompt)}-{seed}.png"
             image.save(path)

@@ -34,7 +34,7 @@ class GenerateRequest:
     seed: int
     steps: int
     guidance: float | None
-    image_guidance: float
+    image_guidance: float | None
     alpha: float
     base: str | None
     builder: Path | None
@@ -47,6 +47,7 @@ class GenerateRequest:
     prompts: Path | None = None
     seeds: str | None = None
     states: tuple[Path, ...] = ()
+    strengths: tuple[float, ...] = ()
     layout: Path | None = None
     overrides: tuple[str, ...] = ()
     masks: bool = False
@@ -81,6 +82,7 @@ def _refuse_methods(request: GenerateRequest) -> None:
         "--prompts": request.prompts,
         "--seeds": request.seeds,
         "--state": request.states,
+        "--strength": request.strengths,
         "--layout": request.layout,
         "--set": request.overrides,
         "--masks": request.masks,

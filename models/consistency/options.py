@@ -26,8 +26,8 @@ class IpAdapterOptions:
 class SubjectDiffusionOptions:
     """How much Subject-Diffusion's references count."""
 
-    image_guidance: float = 1.5
-    """By the references; 1 is none."""
+    image_guidance: float | None = None
+    """By the references; 1 is none, the model's usual one if not given."""
     alpha: float = 0.0
     """Share of the steps, from the end, that see the prompt alone (equation 4)."""
 
@@ -37,7 +37,7 @@ class SubjectDiffusionOptions:
         Raises:
             ValueError: a number makes no sense.
         """
-        if self.image_guidance < 1:
+        if self.image_guidance is not None and self.image_guidance < 1:
             raise ValueError(f"image_guidance is {self.image_guidance}; it must be 1 or more")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha is {self.alpha}; it must be in [0, 1]")

@@ -26,6 +26,8 @@ class Entry:
     """Whether that takes pictures of it."""
     anchored: bool = False
     """Whether it can keep anchors for later prompts, drawn or given ones."""
+    merges: bool = False
+    """Whether several states are added up, each with a strength."""
     cut_out: bool = False
     """Whether it draws with Subject-Diffusion's own pipeline, and with cut-outs of the subjects."""
     preset: Callable[[Any], Any] | None = None
@@ -70,11 +72,18 @@ METHODS: dict[str, Entry] = {
         preset=lambda usual: usual.fast(),
     ),
     "cones2": Entry(*_CONES, "Cones 2: residuals of words, and a layout", tuned=True, pictures=True),
-    "dco": Entry(*_DCO, "DCO: low-rank changes that stay close to the model", tuned=True, pictures=True),
+    "dco": Entry(
+        *_DCO,
+        "DCO: low-rank changes that stay close to the model",
+        tuned=True,
+        merges=True,
+        pictures=True,
+    ),
     "dco-style": Entry(
         *_DCO,
         "the same for the style of a picture",
         tuned=True,
+        merges=True,
         pictures=True,
         preset=lambda usual: usual.style(),
     ),
@@ -82,6 +91,7 @@ METHODS: dict[str, Entry] = {
         *_DCO,
         "DreamBooth with low-rank changes",
         tuned=True,
+        merges=True,
         pictures=True,
         preset=lambda usual: usual.dreambooth(),
     ),
@@ -89,6 +99,7 @@ METHODS: dict[str, Entry] = {
         *_DCO,
         "the same with prior preservation",
         tuned=True,
+        merges=True,
         pictures=True,
         preset=lambda usual: usual.dreambooth(prior=True),
     ),
@@ -96,6 +107,7 @@ METHODS: dict[str, Entry] = {
         *_DCO,
         "low-rank changes of several states added up, with the model's own guidance",
         tuned=True,
+        merges=True,
         pictures=True,
         preset=lambda usual: usual.merged(),
     ),

@@ -27,8 +27,10 @@ class SubjectsToImage(Runtime):
 
     model: str = "miniature:subject_diffusion"
     steps: int = 30
-    text_guidance: float = 5.0
-    image_guidance: float = 1.5
+    text_guidance: float | None = None
+    """The model's usual one if not given."""
+    image_guidance: float | None = None
+    """By the references, likewise."""
     alpha: float = 0.0
     """Share of the steps, from the end, that are drawn from the plain prompt."""
     base: str | None = None
@@ -77,6 +79,16 @@ class Drawing:
     how: SubjectsToImage
     pipeline: Any
     base: Any
+
+    @property
+    def guidance(self) -> dict[str, float]:
+        """As it is used."""
+        how, usual = self.how, self.pipeline.config
+        asked = {
+            "text_guidance": (how.text_guidance, usual["text_scale"]),
+            "image_guidance": (how.image_guidance, usual["image_scale"]),
+        }
+        return {name: own if given is None else given for name, (given, own) in asked.items()}
 
     def generate(
         self,
@@ -149,4 +161,6 @@ def load_pipeline(model: str, revision: str | None, dtype: torch.dtype) -> Subje
     except (AttributeError, KeyError, TypeError) as error:
         raise MissingWeights(f"'{model}' has no scheduler that diffusers knows") from error
     parts["scheduler"] = scheduler.from_config(config)
-    return SubjectDiffusionPipeline(**parts)
+    index: Any = SubjectDiffusionPipeline.load_config(located(model), revision=revision)
+    usual = {name: index[name] for name in ("text_scale", "image_scale") if name in index}
+    return SubjectDiffusionPipeline(**parts, **usual)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+USUAL_GUIDANCE = (7.5, 1.5)
+"""By the text and by the references (spec section 2.7)."""
+
 
 class Background(StrEnum):
     """What lies behind a reference that was cut out."""

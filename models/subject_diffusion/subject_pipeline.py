@@ -57,6 +57,8 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         image_encoder: Any,
         feature_extractor: Any,
         subjects: Any,
+        text_scale: float = 7.5,
+        image_scale: float = 1.5,
     ) -> None:
         """
         Args:
@@ -68,6 +70,8 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
             image_encoder: a `CLIPVisionModelWithProjection`.
             feature_extractor: what its pictures are normalised with.
             subjects: `SubjectModules`.
+            text_scale: usual guidance by the text.
+            image_scale: usual guidance by the references.
         """
         super().__init__()
         self.register_modules(
@@ -80,6 +84,7 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
             feature_extractor=feature_extractor,
             subjects=subjects,
         )
+        self.register_to_config(text_scale=text_scale, image_scale=image_scale)
         self.options = options_of(subjects.config["options"])
         self.image_processor = VaeImageProcessor(
             vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1)
@@ -93,8 +98,8 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         labels: Sequence[str] | Sequence[Sequence[str]],
         boxes: Any = None,
         num_inference_steps: int = 50,
-        text_scale: float = 7.5,
-        image_scale: float = 1.5,
+        text_scale: float | None = None,
+        image_scale: float | None = None,
         alpha: float = 0.0,
         base: Any = None,
         height: int | None = None,
@@ -111,8 +116,8 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
             labels: what each reference is, such as "cat".
             boxes: where each subject is to be, x0, y0, x1, y1 in [0, 1]; usual places if not given.
             num_inference_steps: of the scheduler.
-            text_scale: guidance by the text; 1 is none.
-            image_scale: guidance by the references; 1 is none.
+            text_scale: guidance by the text; 1 is none, the model's usual one if not given.
+            image_scale: guidance by the references, likewise.
             alpha: share of the steps, from the end, that are drawn from the plain prompt (equation 4).
             base: a `StableDiffusionPipeline` that draws those; this model without its subjects if not given.
             height: of the pictures in pixels; the model's own if not given.
@@ -127,7 +132,7 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         prompts = [prompt] if isinstance(prompt, str) else [*prompt]
         side, scale = self.unet.config.sample_size, self.image_processor.config["vae_scale_factor"]
         size = (height or side * scale) // scale, (width or side * scale) // scale
-        scales = Scales(text_scale, image_scale)
+        scales = self._scales(text_scale, image_scale)
         told = self._told(prompts, asked(len(prompts), references, labels, boxes), size, scales)
         plain = self._plain(prompts, size, base) if alpha > 0 else None
         device, dtype = self._execution_device, self.unet.dtype
@@ -141,11 +146,17 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
             if plain is None or personalised(place, len(times), alpha):
                 step = self._step(seen_BCHW, time, told, scales)
             else:
-                step = self._plain_step(seen_BCHW, time, plain, base, text_scale)
+                step = self._plain_step(seen_BCHW, time, plain, base, scales.text)
             latents_BCHW = self.scheduler.step(step, time, latents_BCHW).prev_sample
         images = self._decoded(latents_BCHW, output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images) if return_dict else (images,)
+
+    def _scales(self, text: float | None, image: float | None) -> Scales:
+        usual = self.config
+        return Scales(
+            usual["text_scale"] if text is None else text, usual["image_scale"] if image is None else image
+        )
 
     def _shown(self, times: Tensor) -> Iterator[Tensor]:
         with self.progress_bar(total=len(times)) as bar:  # pyright: ignore[reportCallIssue]

@@ -81,10 +81,11 @@ def _assembled(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
 
     from models.subject_diffusion.base import assembled, load_base, load_tower
     from models.subject_diffusion.finished import pipeline_of
-    from models.subject_diffusion.options import options_of
+    from models.subject_diffusion.options import USUAL_GUIDANCE, options_of
 
     try:
         config = json.loads((folder / TOLD).read_text())["config"]
+        guidance = config["watching"].get("guidance", USUAL_GUIDANCE)
         options, tensors = options_of(config["model"]), load_file(folder / TRAINED)
         base = load_base(config["base"], config["base_revision"])
         tower = load_tower(config["subject_encoder"], config["subject_encoder_revision"])
@@ -98,7 +99,7 @@ def _assembled(folder: Path, dtype: torch.dtype) -> SubjectDiffusionPipeline:
             f"'{folder}' was not trained on '{config['base']}' as it is now; export it again"
         )
     model.load_state_dict(tensors, strict=False)
-    pipeline = pipeline_of(model.eval().requires_grad_(False), base, tower)
+    pipeline = pipeline_of(model.eval().requires_grad_(False), base, tower, guidance)
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
             torch.nn.Module.to(part, dtype)

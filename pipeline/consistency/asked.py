@@ -12,6 +12,7 @@ from pipeline.consistency.draw import Sets, draw_sets
 from pipeline.consistency.layout_file import given_layout
 from pipeline.consistency.request import MethodRequest, read_pictures, read_prompts, sampler_of
 from pipeline.errors import UserError
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,11 +45,22 @@ def method_lines(request: GenerateRequest) -> Iterator[str]:
         seeds=_seeds(request),
         states=request.states,
         pictures=pictures,
-        more=_more(asked, request),
+        more=_more(asked, request) | _strengths(asked, request),
         folder=request.output,
         masks=request.masks,
+        given=_given(request),
     )
     return draw_sets(asked, sets)
+
+
+def _given(request: GenerateRequest) -> dict[str, Any]:
+    """What only some sets are drawn with, as plain data."""
+    return {
+        "references": [*request.references],
+        "boxes": [*request.boxes],
+        "layout": None if request.layout is None else str(request.layout),
+        "strengths": [*request.strengths],
+    }
 
 
 def _cut_outs(asked: MethodRequest, request: GenerateRequest) -> list[Image.Image]:
@@ -72,6 +84,19 @@ def _more(asked: MethodRequest, request: GenerateRequest) -> dict[str, Any]:
     if asked.method != "cones2":
         raise UserError(f"--layout and --box go with --method cones2, not with {asked.method}")
     return {"layout": layout}
+
+
+def _strengths(asked: MethodRequest, request: GenerateRequest) -> dict[str, Any]:
+    if not request.strengths:
+        return {}
+    if not asked.entry.merges:
+        raise UserError(f"--strength is for methods that merge states, such as dco; {asked.method} does not")
+    if len(request.strengths) != len(request.states):
+        raise UserError(
+            f"--strength was given {counted(len(request.strengths), 'time')}, --state "
+            f"{counted(len(request.states), 'time')}; give one for each state, in their order"
+        )
+    return {"strengths": [*request.strengths]}
 
 
 def _numbers(text: str) -> list[float]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -41,6 +41,8 @@ class Sets:
     pictures: Sequence[Image.Image] = ()
     more: dict[str, Any]
     """What else the method takes, such as a layout."""
+    given: Mapping[str, Any]
+    """What `pictures` and `more` were made of, by the options' names."""
     folder: Path
     masks: bool = False
     """Whether to show where the subjects were found."""
@@ -156,6 +158,8 @@ def _about(request: MethodRequest, sets: Sets, method: Any, anchors: int) -> dic
         "prompts": [*sets.prompts],
         "seeds": {seed: picture_seeds(seed, len(sets.prompts), anchors) for seed in sets.seeds},
         "states": [str(path) for path in sets.states],
+        **sets.given,
+        "negative": request.negative,
         "model": asdict(request.sampler),
         "weights": weights_digest(request.sampler.model),
         "packages": {name: version(name) for name in names},

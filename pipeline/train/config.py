@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
 
-from models.subject_diffusion.options import Options
+from models.subject_diffusion.options import USUAL_GUIDANCE, Options
 from pipeline.config import apply_override
 from pipeline.errors import UserError
 from pipeline.fields import build
@@ -75,6 +75,8 @@ class Watching:
     """Steps between two grids of generated pictures."""
     sample_count: Positive = 8
     sample_steps: Positive = 30
+    guidance: tuple[Annotated[float, Ge(1)], Annotated[float, Ge(1)]] = USUAL_GUIDANCE
+    """By the text and by the references: of the grids, and the usual one of the export."""
     keep_checkpoints: Positive = 3
     """Older ones are removed."""
 

@@ -2,7 +2,6 @@
 """The batches of a process in the order of its steps, made ahead by worker processes, and how long the
 training waited for them."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from models.loader_process import stand_aside
 from pipeline.errors import UserError
 from pipeline.train.batch import Batch, Collate
 from pipeline.train.order import batch_positions
@@ -86,11 +86,6 @@ class _Collate:
         return errors[0] if errors else self.collate(whole)
 
 
-def _apart(_: int) -> None:
-    """Ctrl-C, and what else is sent to a group of processes, is for the one that trains alone."""
-    os.setsid()
-
-
 class Feed:
     """Gives one piece after another, on the device."""
 
@@ -116,7 +111,7 @@ class Feed:
                 batch_sampler=_Pieces(share, step),
                 num_workers=workers,
                 collate_fn=_Collate(collate),
-                worker_init_fn=_apart,
+                worker_init_fn=stand_aside,
                 pin_memory=device.type == "cuda",
                 prefetch_factor=4 if workers else None,
                 multiprocessing_context="spawn" if workers and device.type == "cuda" else None,

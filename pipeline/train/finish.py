@@ -42,7 +42,7 @@ def export(config: TrainConfig, run: Path, prepared: Prepared, world: World) -> 
         # The base anew: what is trained may be shared out among the processes, and goes on in float32.
         model, _, base, tower = load_models(config)
         model.load_state_dict(trained, strict=False)
-        pipeline = pipeline_of(model, base, tower)
+        pipeline = pipeline_of(model, base, tower, config.watching.guidance)
         folder.mkdir(parents=True, exist_ok=True)
         for part in pipeline.components.values():
             if isinstance(part, nn.Module):

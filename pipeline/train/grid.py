@@ -51,7 +51,7 @@ class SampleGrid:
     def _grid(self) -> Image.Image:
         watching, prepared = self._config.watching, self._prepared
         examples = [prepared.validation[place].example for place in range(watching.sample_count)]
-        pipeline = pipeline_of(prepared.model, prepared.base, prepared.tower)
+        pipeline = pipeline_of(prepared.model, prepared.base, prepared.tower, watching.guidance)
         rows = [self._row(pipeline, example) for example in examples]
         side = self._config.pixels
         grid = Image.new("RGB", (max(map(len, rows)) * side, len(rows) * side), "white")

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from models.loader_process import stand_aside
+
 Tensors = dict[str, Tensor]
 """A batch, by name."""
 
@@ -66,6 +68,7 @@ class Feed:
             batch_size=None,
             sampler=range(step, self._end),
             num_workers=workers,
+            worker_init_fn=stand_aside,
             prefetch_factor=4 if workers else None,
             pin_memory=self._machine.is_gpu,
         )

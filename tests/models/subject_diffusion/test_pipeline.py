@@ -14,7 +14,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from models.subject_diffusion.bundle import bundled
-from models.subject_diffusion.drawing import load_pipeline
+from models.subject_diffusion.drawing import SubjectsToImage, load_pipeline
 from models.subject_diffusion.export import save_pipeline
 from models.subject_diffusion.options import Options, options_of
 from models.subject_diffusion.placing import checked, random_box, usual_boxes
@@ -94,6 +94,19 @@ def test_without_guidance_a_step_is_one_prediction(pipeline):
             drawn(pipeline, text_scale=text, image_scale=image)
         handle.remove()
     assert calls == [2] * 3 + [4] * 3 + [6] * 3
+
+
+def test_the_usual_guidance_is_part_of_the_folder(tmp_path):
+    strong, _ = made(guidance=(3.0, 5.0))
+    expected = drawn(strong, text_scale=3.0, image_scale=5.0)
+    assert apart(drawn(strong), expected) == 0
+    assert apart(drawn(strong, image_scale=1.5), expected) > 1e-3
+    save_pipeline(strong, tmp_path)
+    found = load_pipeline(str(tmp_path), None, torch.float32)
+    found.set_progress_bar_config(disable=True)
+    assert apart(drawn(found), expected) == 0
+    drawing = SubjectsToImage(model=str(tmp_path), image_guidance=2.0).load()
+    assert drawing.guidance == {"text_guidance": 3.0, "image_guidance": 2.0}
 
 
 def test_an_autoencoder_may_compute_in_another_precision():

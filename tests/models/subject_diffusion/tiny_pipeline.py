@@ -9,7 +9,7 @@ from transformers import CLIPImageProcessorPil
 from models.subject_diffusion.base import Base, Tower
 from models.subject_diffusion.finished import pipeline_of
 from models.subject_diffusion.model import SubjectDiffusion
-from models.subject_diffusion.options import Options
+from models.subject_diffusion.options import USUAL_GUIDANCE, Options
 from tests.models.subject_diffusion.tiny import encoder_of, text_encoder_of, tokenizer_of, unet_of
 
 
@@ -25,7 +25,7 @@ def vae():
     ).eval()
 
 
-def made(**options):
+def made(guidance=USUAL_GUIDANCE, **options):
     """A pipeline whose gates are open, and the base that it is made of."""
     tokenizer = tokenizer_of()
     base = Base(
@@ -48,7 +48,7 @@ def made(**options):
             torch.nn.init.constant_(parameter, 1.0)
         if name == "conv_in.weight" and parameter.shape[1] == 5:
             torch.nn.init.normal_(parameter[:, 4], std=0.1)
-    return pipeline_of(model.eval(), base, Tower(encoder.tower, processor)), base
+    return pipeline_of(model.eval(), base, Tower(encoder.tower, processor), guidance), base
 
 
 def picture(colour, size=(40, 30)):

@@ -3,6 +3,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -113,6 +114,9 @@ def test_an_own_captioner_tells_what_else_is_to_be_seen(pictures, tmp_path):
         (("--subject", "cat"), "--subject is about methods"),
         (("--seeds", "1"), "--seeds is about methods"),
         (("--masks",), "--masks is about methods"),
+        (("--strength", "1"), "--strength is about methods"),
+        (("--method", "oneactor", "--subject", "cat", "--strength", "1"), "oneactor does not"),
+        (("--method", "dco", "--subject", "cat", "--strength", "1"), "--state 0 times"),
         (("--method", "plain", "--subject", "cat", "--masks"), "plain does not"),
     ],
 )
@@ -229,6 +233,22 @@ def test_low_rank_changes_of_a_subject_and_a_style_are_merged(prompts, pictures,
         done = generated(method, prompts, tmp_path / "out", *states)
         assert done.returncode == 0, done.stderr
     assert len([*(tmp_path / "out").glob("a-cat-*.png")]) == 2
+
+
+def test_merged_states_have_strengths(prompts, pictures, tmp_path):
+    settings = ("--set", "steps=3", "--set", "rank=2", "--set", "lr=0.01", "--reference", pictures[0])
+    done = tuned("dreambooth", tmp_path / "state", "--subject", "a cat", *settings)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for strength in (0, 0.5, 1):
+        out = tmp_path / str(strength)
+        options = ("--state", tmp_path / "state", "--strength", str(strength))
+        done = generated("dreambooth", prompts, out, *options)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((out / "set.json").read_text())["strengths"] == [strength]
+        found[strength] = np.asarray(Image.open(next(out.glob("a-cat-in-*.png"))), float)
+    near, far = (np.abs(found[strength] - found[0]).mean() for strength in (0.5, 1))
+    assert 0 < near < far
 
 
 def test_subject_diffusion_draws_with_its_own_model_and_cuts_references_out(tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from pipeline.train.command import train_subjects
@@ -65,16 +66,23 @@ def test_killed_and_continued_bit_for_bit(built, undisturbed, tmp_path, workers)
     ]
 
 
-def test_sigterm_saves_and_ends_well(built, undisturbed, tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_sigterm_saves_and_ends_well(built, undisturbed, tmp_path, workers):
     run = tmp_path / "run"
-    process = begun(built, run, 1, max_steps=1000, checkpoint_every=1000, optimiser__schedule="constant")
-    process.send_signal(signal.SIGTERM)
+    more = {"max_steps": 1000, "checkpoint_every": 1000, "speed__workers": workers}
+    process = begun(built, run, 1, optimiser__schedule="constant", **more)
+    # As a cluster's scheduler does it: to all that the command has started.
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= workers
+    for each in (*children, process):
+        each.send_signal(signal.SIGTERM)
     output, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
     assert "the same command again goes on" in output
     done = len(recorded(run))
     assert [path.name for path in (run / "checkpoints").iterdir()] == [f"step-{done:08d}"]
     assert not (run / "export").exists()
+    assert not psutil.wait_procs(children, timeout=30)[1]
 
 
 MORE = {"optimiser__min_snr": 5.0, "speed__gradient_checkpointing": True, "speed__micro_batch": 1}
