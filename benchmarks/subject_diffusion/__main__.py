@@ -90,7 +90,8 @@ def _subjects(model: str, scales: Mapping[str, Any]) -> Draw:
     def draw(some: Sequence[Case], seeds: Sequence[int]) -> list[Image.Image]:
         prompts = [case.prompt.text for case in some]
         references, labels = [case.references for case in some], [case.labels for case in some]
-        return [*drawing.generate(prompts, references, labels, None, seeds)]
+        boxes = [case.boxes for case in some]
+        return [*drawing.generate(prompts, references, labels, boxes, seeds)]
 
     return draw
 

@@ -19,9 +19,11 @@ from models.miniature.world import (
     render_scene,
     sample_identity,
 )
+from models.subject_diffusion.placing import Box, usual_boxes
 from pipeline.train.reference import cut_out
 
 _PIXELS = 128
+_BOXES = {1: usual_boxes(1), 2: [(0.04, 0.28, 0.48, 0.72), (0.52, 0.28, 0.96, 0.72)]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Case:
     def labels(self) -> tuple[str, ...]:
         """The nouns."""
         return tuple(identity.noun for identity in self.identities)
+
+    @property
+    def boxes(self) -> list[Box]:
+        """Where the subjects are to be, of the sizes that the world gives them."""
+        return _BOXES[len(self.identities)]
 
 
 def cases(count: int, subjects: int, seed: int) -> list[Case]:
