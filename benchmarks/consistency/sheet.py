@@ -28,6 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "batch": 4,
         "begin_weight": 1e-2,
         "rest_weight": 1e-2,
+        "strength": 1.5,
         # Its own sentences have words that the miniature has never seen.
         "captions": tuple(f"a {{}} {place}" for place in BACKGROUNDS.values()),
     },
