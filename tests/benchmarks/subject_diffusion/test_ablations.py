@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is scored is told, and not trained again."""
+
+import json
+import sys
+
+import pytest
+
+from benchmarks.subject_diffusion.ablations import main
+from benchmarks.subject_diffusion.tables import COLUMNS, COUNTS
+
+SETTINGS = ["max_steps=5"]
+
+
+def scores(folder, name, *values, settings=()):
+    """Files of a variant's trainings, in each of which all scores of all cases are one number."""
+    for seed, value in enumerate(values):
+        row = dict.fromkeys(COLUMNS, value)
+        kept = {"settings": [*SETTINGS, *settings, f"seed={seed}"]}
+        kept |= {str(subjects): [row] * 4 for subjects in COUNTS}
+        (folder / f"{name}-{seed}.json").write_text(json.dumps(kept))
+
+
+def told(monkeypatch, capsys, folder, *options):
+    arguments = ["configs/train/miniature.yaml", "--scores", folder, "--output", folder / "runs", *options]
+    monkeypatch.setattr(sys, "argv", ["ablations", *map(str, arguments)])
+    main()
+    return capsys.readouterr().out
+
+
+def test_means_are_over_trainings(monkeypatch, capsys, tmp_path):
+    scores(tmp_path, "whole", 0.2, 0.4)
+    scores(tmp_path, "no-adapter", 0.1, settings=["model.adapter=false"])
+    for options in (("--show",), ("--set", *SETTINGS, "--seeds", 1, "--variants", "whole", "no adapter")):
+        out = told(monkeypatch, capsys, tmp_path, *options)
+        assert out.count("| whole, 2 trainings | 0.300 (0.300 to 0.300), seeds 0.200 to 0.400 |") == 2
+        assert out.count("| no adapter, 1 training | 0.100") == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_scores_of_other_settings_are_not_taken_for_these(monkeypatch, capsys, tmp_path):
+    scores(tmp_path, "whole", 0.2)
+    with pytest.raises(SystemExit, match=r"max_steps=5.*max_steps=6"):
+        told(monkeypatch, capsys, tmp_path, "--set", "max_steps=6", "--variants", "whole")
