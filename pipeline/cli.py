@@ -212,6 +212,10 @@ def _place(text: str) -> Place:
         raise UserError(str(error)) from error
 
 
+_SHORT = {"generate", "tune"}
+"""Commands that keep nothing of what they have not finished."""
+
+
 def main() -> None:
     """Run the command; a user's mistake is one line and exit code 2."""
     outlive_readers()
@@ -219,7 +223,8 @@ def main() -> None:
         check_packages()
         code = _run()
         if code == _STOPPED:
-            print("subjectforge: stopped; the same command again goes on", file=sys.stderr)
+            then = "begins anew" if {*sys.argv[1:2]} & _SHORT else "goes on"
+            print(f"subjectforge: stopped; the same command again {then}", file=sys.stderr)
         sys.exit(code)
     except UserError as error:
         message = " ".join(str(error).splitlines())

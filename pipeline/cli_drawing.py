@@ -11,7 +11,9 @@ from pipeline.cli_options import Set
 
 def generate(
     prompt: Annotated[str | None, typer.Option(help="What to draw")] = None,
-    count: Annotated[int, typer.Option("--n", min=1, help="How many pictures")] = 8,
+    count: Annotated[
+        int | None, typer.Option("--n", min=1, help="How many pictures of the prompt; 8 usually")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "--out", help="Folder for the pictures")] = Path(
         "runs/generated"
     ),

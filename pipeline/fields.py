@@ -93,7 +93,9 @@ def _choice(hint: Any) -> type[Enum] | None:
 
 
 def _as_tuple(hint: Any, value: Any) -> Any:
-    return tuple(value) if get_origin(hint) is tuple and isinstance(value, list) else value
+    """A list for a field that takes tuples, perhaps among others."""
+    takes = any(get_origin(option) is tuple for option in (hint, *get_args(hint)))
+    return tuple(value) if takes and isinstance(value, list) else value
 
 
 def _backend(job: str, value: Any, field: dataclasses.Field, path: str) -> Any:

@@ -2,7 +2,7 @@
 """Pictures from a prompt: what `generate` does."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from models.backends.protocols import MissingDevice, MissingWeights
@@ -49,6 +49,19 @@ def generate_pictures(
         ) from error
     spent = time.monotonic() - started
     yield f"{counted(count, 'picture')} in {spent:.1f} s ({spent / count:.2f} s each)"
+
+
+def file_names(prompts: Sequence[str]) -> list[str]:
+    """Beginnings of files' names, another one for each prompt, whatever they have in common."""
+    found: list[str] = []
+    for prompt in prompts:
+        name = plain = file_name(prompt)
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{plain}-{number}"
+        found.append(name)
+    return found
 
 
 def file_name(prompt: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipeline.draw_subjects import Places
 
 RANDOM = "random"
+_COUNT = 8
+"""Pictures of a prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +27,7 @@ class GenerateRequest:
     """The options of the command, see its help; None for what the model usually has."""
 
     prompt: str
-    count: int
+    count: int | None
     output: Path
     model: str | None
     revision: str | None
@@ -102,7 +104,7 @@ def _of_text(request: GenerateRequest) -> Iterator[str]:
     except ValueError as error:
         raise UserError(f"--{error}") from error
     return generate_pictures(
-        sampler, request.prompt, request.count, request.seed, request.negative, request.output
+        sampler, request.prompt, request.count or _COUNT, request.seed, request.negative, request.output
     )
 
 
@@ -138,7 +140,7 @@ def _with_subjects(request: GenerateRequest) -> Iterator[str]:
         request.references,
         _places(request),
         request.prompt,
-        range(request.seed, request.seed + request.count),
+        range(request.seed, request.seed + (request.count or _COUNT)),
         request.output,
     )
 

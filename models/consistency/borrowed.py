@@ -67,6 +67,36 @@ def frozen(*modules: Any) -> Iterator[None]:
 
 
 @contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Chance begins with a seed, on every device, and goes on afterwards as if nothing had been."""
+    import torch
+
+    devices = [*range(torch.cuda.device_count())] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def without_ip_adapter(unet: Any) -> Iterator[None]:
+    """A UNet that asks for no picture, whatever IP-Adapter is loaded: a subject is learnt without one."""
+    if unet.config.get("encoder_hid_dim_type") != "ip_image_proj":
+        yield
+        return
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    before, kind = unet.attn_processors, unet.config.encoder_hid_dim_type
+    plain = {name: AttnProcessor2_0() if hasattr(each, "to_k_ip") else each for name, each in before.items()}
+    try:
+        unet.register_to_config(encoder_hid_dim_type=None)
+        unet.set_attn_processor(plain)
+        yield
+    finally:
+        unet.register_to_config(encoder_hid_dim_type=kind)
+        unet.set_attn_processor(before)
+
+
+@contextmanager
 def checkpointed(unet: Any, wanted: bool) -> Iterator[None]:
     """The UNet with less memory for its gradient, if that is wanted."""
     before = unet.is_gradient_checkpointing

@@ -6,7 +6,8 @@ Shapes: B pictures, C latent channels, H, W latent cells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +36,25 @@ def encoded_pictures(
     fitted = [ImageOps.fit(picture.convert("RGB"), (width, height), bicubic) for picture in pictures]
     image_BHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in fitted]))
     vae = pipe.vae
-    image_BCHW = image_BHWC.movedim(-1, 1).to(vae.device, vae.dtype) / 127.5 - 1
-    posterior = vae.encode(image_BCHW).latent_dist
+    with _in_its_range(vae):
+        image_BCHW = image_BHWC.movedim(-1, 1).to(vae.device, vae.dtype) / 127.5 - 1
+        posterior = vae.encode(image_BCHW).latent_dist
     shift = getattr(vae.config, "shift_factor", None) or 0.0
     scale = vae.config.scaling_factor
     return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale
+
+
+@contextmanager
+def _in_its_range(vae: Any) -> Iterator[None]:
+    """In float32 where half precision overflows, as with SDXL's own."""
+    if vae.dtype != torch.float16 or not vae.config.get("force_upcast"):
+        yield
+        return
+    vae.to(torch.float32)
+    try:
+        yield
+    finally:
+        vae.to(torch.float16)
 
 
 def random_crops(

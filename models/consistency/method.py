@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from models.consistency.finite import checked_latents
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -35,6 +37,15 @@ class Subject:
     """Of the pictures, with the word; simple ones where not given."""
     prompt: str | None = None
     """That it is first drawn with, where a method draws it; of the words alone if not given."""
+
+    def __post_init__(self) -> None:
+        """Check that there is one.
+
+        Raises:
+            ValueError: there is no word, or an empty one.
+        """
+        if not self.words or not all(word.strip() for word in self.words):
+            raise ValueError("a subject needs a word that prompts call it, such as cat")
 
     @property
     def text(self) -> str:
@@ -82,17 +93,27 @@ class Sampling:
             seeds: of each.
             tell: of progress.
             more: arguments of the call that are a method's own.
-        """
-        told = self._telling(tell)
-        arguments = {**self.arguments(prompts, seeds), **more, "callback_on_step_end": told}
-        return pipe(**arguments).images
 
-    def _telling(self, tell: Tell) -> Callable[..., dict[str, Any]]:
-        """What a pipeline calls after each step; the user's own, if there is one, as well."""
+        Raises:
+            FloatingPointError: the latents are no numbers in the end.
+        """
+        last: dict[str, Any] = {}
+        told = self._telling(tell, last)
+        arguments = {**self.arguments(prompts, seeds), **more, "callback_on_step_end": told}
+        images = pipe(**arguments).images
+        checked_latents(last.get("latents"))
+        return images
+
+    def _telling(self, tell: Tell, last: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+        """What a pipeline calls after each step; the user's own, if there is one, as well.
+
+        `last` gets what the pipeline tells of the last one.
+        """
         other = self.more.get("callback_on_step_end")
 
         def told(pipe: Any, step: int, at: Any, values: dict[str, Any]) -> dict[str, Any]:
             tell(step + 1, self.steps, "drawing")
+            last.update(values)
             return values if other is None else other(pipe, step, at, values)
 
         return told

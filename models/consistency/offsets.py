@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.consistency.words import encoded_prompt, spans_of_any
+from models.consistency.words import WordNotFound, encoded_prompt, spans_of_any
 
 
 class Places(NamedTuple):
@@ -68,10 +68,19 @@ def own_spans(pipe: Any, prompt: str, words: Sequence[str]) -> list[list[list[in
     """
     spans = spans_of_any(pipe.tokenizer, encoded_prompt(pipe, prompt), words)
     turn: Counter[str] = Counter()
-    for number, word in enumerate(words):
-        if words.count(word) > 1:
+    plain = [word.casefold() for word in words]
+    for number, word in enumerate(plain):
+        if plain.count(word) > 1:
+            if 0 < len(spans[number]) < plain.count(word):
+                raise WordNotFound(
+                    f"the prompt {prompt!r} has {words[number]!r} {len(spans[number])} times for "
+                    f"{plain.count(word)} subjects; name each of them, or none"
+                )
             spans[number] = spans[number][turn[word] : turn[word] + 1]
             turn[word] += 1
+    taken = Counter(token for some in spans for span in some for token in span)
+    if any(count > 1 for count in taken.values()):
+        raise ValueError(f"in the prompt {prompt!r} words of several subjects overlap: {', '.join(words)}")
     return spans
 
 

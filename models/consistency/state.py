@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.file_mode import as_usual
+
+_SAME = 1e-2
+"""Relative difference of numbers that another precision may make."""
+_WEIGHTS = 8
 
 
 class BadState(ValueError):
@@ -59,8 +64,10 @@ class State:
         """
         try:
             about = json.loads((folder / "state.json").read_text())
+            if not isinstance(about, dict) or not isinstance(about.get("method"), str):
+                raise ValueError("state.json does not say of which method")
             return cls(about.pop("method"), about, load_file(folder / "state.safetensors"))
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise BadState(f"{folder} holds no state of a method: {error}; tune the subject again") from error
 
     def check(self, method: str, wanted: Mapping[str, Any]) -> None:
@@ -77,19 +84,64 @@ class State:
             raise BadState(f"the state is one of {self.method}, not of {method}; give one that {method} made")
         made = json.loads(json.dumps(dict(self.about)))
         for name, value in json.loads(json.dumps(dict(wanted))).items():
-            if made.get(name) != value:
+            for path, before, now in _differing(name, made.get(name), value):
                 raise BadState(
-                    f"the state was made with {name} {made.get(name)}, and is used with {value}; "
+                    f"the state was made with {path} {before}, and is used with {now}; "
                     "use the same, or tune the subject again"
                 )
 
+    def holds(self, **dimensions: int) -> None:
+        """See that tensors are there.
+
+        Args:
+            dimensions: how many each has, by name.
+
+        Raises:
+            BadState: one is not, or is another one.
+        """
+        words = self.about.get("words")
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            raise BadState("the state is damaged: it does not say of which words; tune the subject again")
+        for name, wanted in dimensions.items():
+            if name not in self.tensors or self.tensors[name].ndim != wanted:
+                raise BadState(f"the state is damaged: it has no {name} as it should be; tune again")
+
+
+def _differing(path: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where two values of plain data are not the same, whatever their capitals and last digits."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in now:
+            yield from _differing(f"{path}.{name}", before.get(name), now[name])
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        if any([*_differing(path, one, other)] for one, other in zip(before, now, strict=True)):
+            yield path, before, now
+    elif isinstance(before, float) and isinstance(now, float):
+        if not isclose(before, now, rel_tol=_SAME, abs_tol=_SAME / 10):
+            yield path, before, now
+    elif isinstance(before, str) and isinstance(now, str):
+        if before.casefold() != now.casefold():
+            yield path, before, now
+    elif before != now:
+        yield path, before, now
+
 
 def backbone(pipe: Any) -> dict[str, Any]:
-    """What a pipeline's model is known by: class and layout; another precision makes no difference."""
-    config = {name: value for name, value in dict(pipe.unet.config).items() if not name.startswith("_")}
+    """What a pipeline's model is known by: layout, and a few weights.
+
+    Another precision makes no difference, nor what else a pipeline does with the model, as with ControlNet.
+    """
+    # An IP-Adapter comes and goes.
+    apart = ("_", "encoder_hid")
+    config = {name: value for name, value in dict(pipe.unet.config).items() if not name.startswith(apart)}
     layout = sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:16]
     return {
-        "pipeline": type(pipe).__name__,
         "unet": layout,
         "text": int(pipe.text_encoder.config.hidden_size),
+        "encoders": sum(hasattr(pipe, name) for name in ("text_encoder", "text_encoder_2")),
+        "weights": _some_weights(pipe.unet.conv_in.weight),
     }
+
+
+def _some_weights(weight: Tensor) -> list[float]:
+    every = max(1, weight.numel() // _WEIGHTS)
+    return [round(value, 6) for value in weight.detach().flatten()[::every][:_WEIGHTS].float().tolist()]

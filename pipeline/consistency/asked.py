@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from models.consistency.registry import METHODS
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     from pipeline.generate_request import GenerateRequest
 
 
+_MOST = 2**48
+"""Seed of a set; its pictures' are larger."""
+
+
 def method_lines(request: GenerateRequest) -> Iterator[str]:
     """Draw, and tell of each picture.
 
     Raises:
         UserError: options that make no sense together, bad input, or no such weights or device.
     """
+    _refuse(request)
     named = METHODS.get(request.method or "")
     usual = {"model": SubjectsToImage.model} if named is not None and named.cut_out else {}
     sampler = sampler_of(**{**usual, **request.common, "guidance": request.guidance})
@@ -51,6 +57,25 @@ def method_lines(request: GenerateRequest) -> Iterator[str]:
         given=_given(request),
     )
     return draw_sets(asked, sets)
+
+
+def _refuse(request: GenerateRequest) -> None:
+    """Options that a method would not look at."""
+    named = METHODS.get(request.method or "")
+    cut_out = named is not None and named.cut_out
+    takes_pictures = named is None or cut_out or request.method == "ip-adapter"
+    given = {
+        "--n": (request.count is not None, "a set has a picture for each prompt; give --seeds for more"),
+        "--image-guidance": (request.image_guidance is not None, "give --set image_guidance=..."),
+        "--alpha": (bool(request.alpha), "give --set alpha=..."),
+        "--base": (request.base is not None, "leave it out"),
+        "--builder": (request.builder is not None and not cut_out, "leave it out"),
+        "--prompt": (bool(request.prompt and request.prompts), "--prompts is given as well"),
+        "--reference": (bool(request.references) and not takes_pictures, "give it to `tune`"),
+    }
+    for name, (wrong, instead) in given.items():
+        if wrong:
+            raise UserError(f"{name} does not go with --method {request.method}: {instead}")
 
 
 def _given(request: GenerateRequest) -> dict[str, Any]:
@@ -91,6 +116,8 @@ def _strengths(asked: MethodRequest, request: GenerateRequest) -> dict[str, Any]
         return {}
     if not asked.entry.merges:
         raise UserError(f"--strength is for methods that merge states, such as dco; {asked.method} does not")
+    if not all(map(isfinite, request.strengths)):
+        raise UserError("--strength must be a number, such as 0.7")
     if len(request.strengths) != len(request.states):
         raise UserError(
             f"--strength was given {counted(len(request.strengths), 'time')}, --state "
@@ -109,11 +136,15 @@ def _numbers(text: str) -> list[float]:
 
 def _seeds(request: GenerateRequest) -> list[int]:
     if request.seeds is None:
+        if request.seed > _MOST:
+            raise UserError(f"--seed {request.seed}: of a set it must not be above {_MOST}")
         return [request.seed]
     try:
         seeds = [int(part) for part in request.seeds.split(",")]
-        if min(seeds) < 0:
-            raise ValueError("a seed is negative")
+        if min(seeds) < 0 or max(seeds) > _MOST:
+            raise ValueError(f"a seed is not in 0 to {_MOST}")
+        if len({*seeds}) < len(seeds):
+            raise ValueError("a seed is there twice")
     except ValueError as error:
         raise UserError(
             f"--seeds {request.seeds}: expected numbers from 0 on, such as 1,2 ({error})"

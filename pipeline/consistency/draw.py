@@ -21,7 +21,7 @@ from models.consistency.state import State
 from pipeline.consistency.request import MethodRequest
 from pipeline.consistency.sheet import contact_sheet, shown_masks
 from pipeline.errors import UserError
-from pipeline.generate_command import file_name
+from pipeline.generate_command import file_names
 from pipeline.progress import shown
 from pipeline.wording import counted
 
@@ -66,10 +66,12 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
             f"--masks is for methods that look for the subject, such as consistory; {request.method} does not"
         )
     subject, sampling = request.subject(sets.pictures), request.sampling()
+    if sets.states and not (request.entry.tuned or request.entry.anchored):
+        raise UserError(f"--state is for methods that learn or keep something; {request.method} does not")
     state = loaded_state(method.name, sets.states)
     pipe = request.load()
     anchors = len(state.state.about["prompts"]) if isinstance(state, Remembered) else 0
-    rows, masked = [], []
+    rows, masked, names = [], [], file_names(sets.prompts)
     try:
         sets.folder.mkdir(parents=True, exist_ok=True)
         for seed in sets.seeds:
@@ -80,8 +82,8 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
                 )
             rows.append(images)
             masked += shown_masks(images, method.masks) if sets.masks else []
-            for prompt, image in zip(sets.prompts, images, strict=True):
-                path = sets.folder / f"{file_name(prompt)}-{seed}.png"
+            for name, image in zip(names, images, strict=True):
+                path = sets.folder / f"{name}-{seed}.png"
                 image.save(path)
                 yield str(path)
         about = {**_about(request, sets, method, anchors), "cost": asdict(method.cost())}
@@ -91,8 +93,8 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
         yield str(sheet)
         if masked:
             grids = sorted(method.masks)
-            names = [f"{seed}: {high} x {wide}" for seed in sets.seeds for high, wide in grids]
-            contact_sheet(masked, sets.prompts, names).save(sets.folder / "masks.png")
+            told = [f"{seed}: {high} x {wide}" for seed in sets.seeds for high, wide in grids]
+            contact_sheet(masked, sets.prompts, told).save(sets.folder / "masks.png")
             yield str(sets.folder / "masks.png")
     except (MissingWeights, ValueError, FloatingPointError) as error:
         raise UserError(str(error)) from error
@@ -123,6 +125,8 @@ def loaded_state(method: str, folders: Sequence[Path]) -> Any:
     """
     try:
         if method == "consistory" and folders:
+            if len(folders) > 1:
+                raise UserError("--state is given several times; consistory takes the anchors of one")
             return Remembered.load(folders[0])
         states = [State.load(folder) for folder in folders]
         if method == "cones2" and states:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def read_layout(path: Path) -> Layout:
     try:
         told = json.loads(path.read_text())
         weight = float(told.get("weight", 2.5))
+        if not isfinite(weight):
+            raise ValueError(f"weight is {weight}; it must be a number")
         regions = [_region(each, told, path.parent) for each in told["regions"]]
         if not regions:
             raise ValueError("it has no regions")
@@ -75,6 +78,8 @@ def _region(told: Mapping[str, Any], whole: Mapping[str, Any], folder: Path) -> 
         return layout_of_boxes([(x0, y0, x1, y1)]).on((_SIDE, _SIDE))
     if "colour" in told:
         red, green, blue = (int(value) for value in told["colour"])
+        if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
+            raise ValueError(f"colour is {told['colour']}; its numbers must be in 0 to 255")
         with Image.open(folder / whole["picture"]) as picture:
             return layout_of_picture(picture, [(red, green, blue)]).on((_SIDE, _SIDE))
     with Image.open(folder / told["mask"]) as mask:

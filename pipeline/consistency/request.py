@@ -41,7 +41,7 @@ class MethodRequest:
         """
         try:
             return entry(self.method)
-        except (KeyError, ImportError, AttributeError) as error:
+        except (KeyError, ImportError, AttributeError, ValueError) as error:
             raise UserError(
                 f"--method {self.method}: no such method{nearest(self.method, METHODS)}"
             ) from error
@@ -66,7 +66,13 @@ class MethodRequest:
         Raises:
             UserError: an option is unknown, or makes no sense.
         """
-        kind, usual = self.entry, self.entry.defaults()
+        kind = self.entry
+        try:
+            usual = kind.defaults()
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"--method {self.method}: no method with options ({error}); see `ls methods`"
+            ) from error
         values = {each.name: getattr(usual, each.name) for each in dataclasses.fields(usual)}
         for override in self.overrides:
             changed: dict[str, Any] = {}

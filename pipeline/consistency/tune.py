@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from PIL import Image
@@ -78,6 +79,7 @@ def tune_subject(
     pictures = read_pictures(references.paths)
     captions = references.said(pictures, request)
     subject = request.subject(pictures, captions=captions, prompt=next(iter(prompts), None))
+    _check_folder(folder)
     sampling, pipe = request.sampling(), request.load()
     began = time.perf_counter()
     try:
@@ -105,6 +107,18 @@ def tune_subject(
     yield f"{folder}: {', '.join(request.words)} learnt in {seconds:.1f} s, {state.bytes:,} bytes"
 
 
+def _check_folder(folder: Path) -> None:
+    """That it can be written to, before anything slow is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror or error}; give another --output"
+        ) from error
+
+
 def _check(request: MethodRequest, references: References, prompts: Sequence[str]) -> None:
     kind, name = request.entry, request.method
     if not kind.tuned and not kind.anchored:
@@ -116,5 +130,12 @@ def _check(request: MethodRequest, references: References, prompts: Sequence[str
         )
     if kind.pictures and not references.paths:
         raise UserError(f"{name} learns from pictures; give --reference PICTURE, several times")
+    learns_alone = kind.tuned and not kind.pictures
+    if references.captions and (learns_alone or name == "cones2"):
+        raise UserError(f"--caption is for methods that learn from captions; {name} has its own sentences")
+    if prompts and kind.pictures:
+        raise UserError(f"--prompt is for methods that draw the subject first; {name} learns from pictures")
+    if len(references.paths) > 1 and learns_alone:
+        raise UserError(f"--reference is given {len(references.paths)} times; {name} learns from one picture")
     if len(prompts) > 1 and not kind.anchored:
         raise UserError(f"--prompt is given {len(prompts)} times; {name} takes one")

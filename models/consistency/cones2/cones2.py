@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.consistency.borrowed import borrowed, intercepted
+from models.consistency.borrowed import borrowed, intercepted, without_ip_adapter
 from models.consistency.cones2.layout import BadLayout, Layout
 from models.consistency.cones2.options import Options
 from models.consistency.cones2.rectify import Rectifying, rectified_layers
@@ -24,7 +24,7 @@ from models.consistency.cones2.residual import prepared, residual_of, trained
 from models.consistency.cones2.sampling import Drawing
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.offsets import own_spans, places_of
-from models.consistency.state import State, backbone
+from models.consistency.state import BadState, State, backbone
 from models.consistency.templates import SENTENCES
 from models.consistency.text import pixels_of
 
@@ -69,8 +69,9 @@ class Cones2:
             raise ValueError("Cones 2 learns one subject at a time: one word, and pictures of it")
         began, word = time.perf_counter(), subject.words[0]
         height, width = pixels_of(pipe, sampling.height, sampling.width)
-        training = prepared(pipe, word, height, width)
-        self.losses = trained(training, subject.pictures, height, width, self.options, tell)
+        with without_ip_adapter(pipe.unet):
+            training = prepared(pipe, word, height, width)
+            self.losses = trained(training, subject.pictures, height, width, self.options, tell)
         captions = self.options.captions or SENTENCES["object"]
         residual_MD = residual_of(pipe, training.encoders, word, captions).cpu()
         about = {"backbone": backbone(pipe), "words": [word], "prediction": _prediction(pipe)}
@@ -112,10 +113,12 @@ class Cones2:
         if state is not None:
             wanted = {"backbone": backbone(pipe), "words": [*words], "prediction": _prediction(pipe)}
             state.check(self.name, wanted)
+            checked(state)
         if layout is not None and len(layout.weights) != len(words):
             raise BadLayout(f"the layout has {len(layout.weights)} regions for {len(words)} words")
         with torch.no_grad(), borrowed(pipe) as ours:
-            drawing = self._drawing(ours, words, state, prompts, seeds, layout)
+            rescaled = bool(sampling.more.get("guidance_rescale"))
+            drawing = self._drawing(ours, words, state, prompts, seeds, layout, rescaled)
             ours.scheduler.step = _through(drawing, ours.scheduler.step)
             rectifying = drawing.rectifying
             layers = rectified_layers(ours.unet, rectifying) if rectifying else nullcontext()
@@ -134,6 +137,7 @@ class Cones2:
         prompts: Sequence[str],
         seeds: Sequence[int],
         layout: Layout | None,
+        rescaled: bool,
     ) -> Drawing:
         options = self.options
         places = residual = rectifying = None
@@ -143,6 +147,13 @@ class Cones2:
         if layout is not None and options.layout_weight:
             if options.recurrence > 1 and getattr(pipe.scheduler, "order", 1) > 1:
                 raise ValueError("recurrence needs a scheduler that calls the UNet once a step; set it to 1")
+            if options.recurrence > 1 and rescaled:
+                raise ValueError(
+                    "recurrence does not go with guidance_rescale; set it to 1, or leave that out"
+                )
+            if not hasattr(pipe.scheduler, "alphas_cumprod"):
+                kind = type(pipe.scheduler).__name__
+                raise ValueError(f"a layout needs a scheduler that knows its noise; {kind} does not tell it")
             rectifying = Rectifying(layout, _owners(pipe, prompts, words), options.layout_weight)
         generators = [torch.Generator().manual_seed(seed + _NOISE) for seed in seeds]
         return Drawing(pipe, options, len(prompts), places, residual, rectifying, generators)
@@ -164,11 +175,25 @@ def composed(states: Sequence[State]) -> State:
         BadState: they are of different models.
     """
     first = states[0]
+    first.check(Cones2.name, {})
+    for state in states:
+        checked(state)
     for state in states[1:]:
         state.check(Cones2.name, {name: first.about[name] for name in ("backbone", "prediction")})
     words = [word for state in states for word in state.about["words"]]
     residual_TD = torch.cat([state.tensors["residual"] for state in states])
     return State(Cones2.name, {**first.about, "words": words}, {"residual": residual_TD})
+
+
+def checked(state: State) -> None:
+    """See that a state is whole.
+
+    Raises:
+        BadState: it is not.
+    """
+    state.holds(residual=2)
+    if len(state.tensors["residual"]) < len(state.about["words"]):
+        raise BadState("the state is damaged: it has more words than residuals; tune the subject again")
 
 
 def _owners(pipe: Any, prompts: Sequence[str], words: Sequence[str]) -> Tensor:

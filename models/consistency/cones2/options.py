@@ -41,6 +41,10 @@ class Options:
         Raises:
             ValueError: a number makes no sense.
         """
+        if not self.lr > 0:
+            raise ValueError(f"lr is {self.lr}; it must be above 0")
+        if not self.layout_weight >= 0:
+            raise ValueError(f"layout_weight is {self.layout_weight}; it must be 0 or more")
         for name in ("steps", "batch", "recurrence"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from models.consistency.borrowed import checkpointed, frozen
 from models.consistency.cones2.options import Options
+from models.consistency.finite import checked_loss
 from models.consistency.latents import Noise, encoded_pictures, random_crops
 from models.consistency.method import Tell
 from models.consistency.text import Encoders, Texts, texts_of
-from models.consistency.words import token_spans
+from models.consistency.words import token_spans, whole_words
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -105,7 +106,7 @@ def trained(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, options.clip)
             optimiser.step()
-            record.append(denoising.item())
+            record.append(checked_loss(denoising.item(), number + 1))
             tell(number + 1, options.steps, f"tuning, loss {record[-1]:.4f}")
     return record
 
@@ -116,6 +117,8 @@ def residual_of(pipe: Any, encoders: Encoders, word: str, captions: Sequence[str
     texts = [caption.format(word) for caption in captions]
     tuned_BLD, plain_BLD = (each(texts)[0].float() for each in (encoders, Encoders(pipe, copies=False)))
     change_BLD = tuned_BLD - plain_BLD
-    # The last occurrence: a caption may begin with the word's own letters.
-    spans = [token_spans(pipe.tokenizer, text, word)[-1] for text in texts]
+    # A caption may have the word in it by itself, before or after its place.
+    places = [len(whole_words(caption.partition("{}")[0], word)) for caption in captions]
+    found = [token_spans(pipe.tokenizer, text, word) for text in texts]
+    spans = [spans[place] for spans, place in zip(found, places, strict=True)]
     return torch.stack([change_BLD[row, span] for row, span in enumerate(spans)]).mean(0)

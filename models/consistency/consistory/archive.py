@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import rmtree
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.consistency.state import BadState
 from models.file_mode import as_usual
 
 
@@ -28,6 +31,7 @@ class Archive:
         """
         self.anchors, self.folder, self._limit = anchors, folder, limit
         self._calls: dict[int, dict[str, Tensor]] = {}
+        self._begun = False
         self.bytes = (
             sum(path.stat().st_size for path in folder.glob("*")) if folder and folder.is_dir() else 0
         )
@@ -78,15 +82,24 @@ class Archive:
     def _keep(self, call: int, key: str, tensor: Tensor) -> None:
         if self.overflown:
             return
+        if not self._begun:
+            # What another run left must not be taken for this one's.
+            self._begun, self.bytes = True, 0
+            self._remove()
         if call not in self._calls and self.folder is not None:
             self.close()
         self.bytes += tensor.nbytes
         if self._limit is not None and self.bytes > self._limit:
             self.overflown = True
             self._calls.clear()
+            self._remove()
             return
         # A copy of its own: a view would keep the whole of what it is of.
         self._calls.setdefault(call, {})[key] = tensor.detach().to("cpu", copy=True).contiguous()
+
+    def _remove(self) -> None:
+        if self.folder is not None:
+            rmtree(self.folder, ignore_errors=True)
 
     def _write(self, call: int) -> None:
         assert self.folder is not None
@@ -96,13 +109,20 @@ class Archive:
     def _of_step(self, call: int) -> dict[str, Tensor]:
         if call not in self._calls and self.folder is not None:
             # One at a time: steps come in order.
-            self._calls = {call: load_file(_file(self.folder, call))}
+            self._calls = {call: _load(_file(self.folder, call))}
         return self._calls[call]
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
     save_file(tensors, path)
     as_usual(path)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadState(f"the anchors are damaged: {path}: {error}; draw them again with `tune`") from error
 
 
 def _file(folder: Path, call: int) -> Path:

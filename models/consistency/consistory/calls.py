@@ -54,6 +54,8 @@ class Calls:
         """The UNet steered; everything back afterwards."""
         unet, options = self._pipe.unet, self._steering.options
         block = features_block(unet) if options.features_block is None else options.features_block
+        if block >= len(unet.up_blocks):
+            raise ValueError(f"features_block is {block}; this model has {len(unet.up_blocks)} up blocks")
         hook = unet.up_blocks[block].register_forward_hook(self._caught)
         try:
             with steered_layers(unet, self._steering), intercepted(unet, self._call):

@@ -24,6 +24,7 @@ from models.consistency.consistory.passes import Batch
 from models.consistency.consistory.remembered import Remembered
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.state import State, backbone
+from models.consistency.text import pixels_of
 from models.consistency.words import encoded_prompt, spans_of_any
 
 
@@ -159,7 +160,8 @@ class ConsiStory:
         state = State(self.name, {**about, "grid": None if found is None else [*found.grid]}, tensors)
         for archive in archives:
             archive.close()
-        room = not any(archive.overflown for archive in archives)
+        # One alone sees nobody, so that nothing is kept of it either.
+        room = len(prompts) > 1 and not any(archive.overflown for archive in archives)
         kept = Remembered(state, *(archives if room else (None, None)))
         return self._told(anchors, kept), kept
 
@@ -179,7 +181,8 @@ class ConsiStory:
         return {
             "backbone": backbone(pipe),
             "words": [*subject.words],
-            "size": [sampling.height, sampling.width],
+            "size": [*pixels_of(pipe, sampling.height, sampling.width)],
+            "scheduler": type(pipe.scheduler).__name__,
             "steps": sampling.steps,
             "guided": sampling.guidance > 1,
             "precision": str(pipe.unet.dtype),

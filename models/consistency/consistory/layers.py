@@ -91,6 +91,10 @@ def depths_of(unet: Any, options: Options) -> tuple[int, int]:
     layers = layers_of(unet)
     words, patches = options.mask_depth, options.injection_depth
     cross, plain = ([layer for layer in layers if layer.cross == kind] for kind in (True, False))
+    for name, wanted, some in (("mask_depth", words, cross), ("injection_depth", patches, plain)):
+        there = sorted({layer.depth for layer in some})
+        if wanted is not None and wanted not in there:
+            raise ValueError(f"{name} is {wanted}; this model attends at {', '.join(map(str, there))}")
     words = busiest_depth(cross, 2) if words is None else words
     return words, busiest_depth(plain, 1) if patches is None else patches
 

@@ -76,6 +76,12 @@ class Options:
         for name, values in shares.items():
             if not all(0 <= value <= 1 for value in values):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
+        if self.injection_part[0] > self.injection_part[1]:
+            raise ValueError(f"injection_part is {self.injection_part}; it must be two parts in order")
+        for name in ("kept_bytes", "mask_depth", "injection_depth", "features_block"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} is {value}; it must be 0 or more")
         for name in ("anchors", "mask_window"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -43,6 +43,15 @@ class Batch:
     given: Inverted | None = None
     """The first pictures, if they are given ones."""
 
+    def __post_init__(self) -> None:
+        """Check that there is something to draw.
+
+        Raises:
+            ValueError: there is no prompt, or not a seed for each.
+        """
+        if not self.prompts or len(self.prompts) != len(self.seeds):
+            raise ValueError(f"there are {len(self.prompts)} prompts and {len(self.seeds)} seeds; give both")
+
     @property
     def anchors_given(self) -> int:
         """How many."""

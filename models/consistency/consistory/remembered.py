@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from models.consistency.consistory.archive import Archive
 from models.consistency.consistory.inversion import Inverted
 from models.consistency.consistory.passes import Found
-from models.consistency.state import State
+from models.consistency.state import BadState, State
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Remembered:
             OSError: it cannot be written.
         """
         for name, archive in (("first", self.first), ("second", self.second)):
-            if archive is not None and archive.folder != folder / name:
+            if archive is None:
+                rmtree(folder / name, ignore_errors=True)
+            elif archive.folder != folder / name:
                 archive.save(folder / name)
         self.state.save(folder)
 
@@ -65,9 +68,17 @@ class Remembered:
             BadState: it is damaged.
         """
         state = State.load(folder)
-        anchors = len(state.about["prompts"])
+        state.check("consistory", {})
+        given = state.tensors.keys() >= {"begin", "added"}
+        drawn = {"features": 4, "masks": 2} if state.about.get("grid") else {}
+        state.holds(**({"begin": 4, "added": 5} if given else drawn))
+        prompts, seeds = (state.about.get(name) for name in ("prompts", "seeds"))
+        if not isinstance(prompts, list) or not isinstance(seeds, list) or len(prompts) != len(seeds):
+            raise BadState(f"{folder} does not say what its anchors show; draw them again with `tune`")
+        anchors = len(prompts)
         found = [
             Archive(anchors, folder / name) if (folder / name).is_dir() else None
             for name in ("first", "second")
         ]
-        return cls(state, *found)
+        # What only one pass has kept is of no use: the anchors are made again.
+        return cls(state, *(found if all(found) else (None, None)))

@@ -11,7 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.consistency.borrowed import seeded
+
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
+_NOTES = {"_hf_peft_config_loaded", "peft_config"}
+"""What adapters leave at a model."""
 Adapters = dict[str, dict[str, nn.Parameter]]
 """Parameters by adapter and name."""
 
@@ -36,19 +40,20 @@ def adapters(
     from peft import LoraConfig
 
     had_any = bool(getattr(unet, "_hf_peft_config_loaded", False))
-    state = {layer: ([*layer.active_adapters], dict(layer.scaling)) for layer in _layers(unet)}
+    notes = {name for name in _NOTES if name in unet.__dict__}
+    state = {layer: _state_of(layer) for layer in _layers(unet)}
     wanted = [(each, each.requires_grad) for each in unet.parameters()]
-    chance = torch.random.get_rng_state()
     try:
-        torch.manual_seed(seed)
-        with warnings.catch_warnings():
+        with seeded(seed), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")
             for name, rank in ranks.items():
                 kind = {"target_modules": TARGETS, "init_lora_weights": "gaussian"}
                 unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, **kind), name)
-        torch.random.set_rng_state(chance)
         for layer in _layers(unet):
-            layer.set_adapter([*state.get(layer, ([], {}))[0], *ranks])
+            active, _, off = state.get(layer, ([], {}, False))
+            # What its owner has switched off stays so; the layer itself has to be on for what is new.
+            layer._disable_adapters = False
+            layer.set_adapter([*([] if off else active), *ranks])
         parameters = {name: _parameters(unet, name) for name in ranks}
         for parameter in unet.parameters():
             parameter.requires_grad_(False)
@@ -57,13 +62,20 @@ def adapters(
                 parameter.data = parameter.data.float()
         yield parameters
     finally:
-        torch.random.set_rng_state(chance)
         _remove(unet, ranks, had_any)
-        for layer, (active, scaling) in state.items():
+        for layer, (active, scaling, off) in state.items():
             layer.set_adapter(active)
             layer.scaling.update(scaling)
+            layer._disable_adapters = off
+        for name in _NOTES - notes:
+            unet.__dict__.pop(name, None)
         for parameter, grad in wanted:
             parameter.requires_grad_(grad)
+
+
+def _state_of(layer: Any) -> tuple[list[str], dict[str, float], bool]:
+    """Its active adapters, how much each counts, and whether they are switched off."""
+    return [*layer.active_adapters], dict(layer.scaling), bool(layer.disable_adapters)
 
 
 def _remove(unet: Any, names: Mapping[str, int], had_any: bool) -> None:
@@ -105,6 +117,8 @@ def filled(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
     """
     if parameters.keys() != tensors.keys():
         raise ValueError("the saved low-rank weights are of another model's layers")
+    if any(parameter.shape != tensors[name].shape for name, parameter in parameters.items()):
+        raise ValueError("the saved low-rank weights are of another rank, or of another model's layers")
     for name, parameter in parameters.items():
         parameter.copy_(tensors[name])
 

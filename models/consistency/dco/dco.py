@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 
-from models.consistency.borrowed import borrowed, frozen, intercepted
+from models.consistency.borrowed import borrowed, frozen, intercepted, without_ip_adapter
 from models.consistency.dco.adapters import adapters
 from models.consistency.dco.captions import said_of
 from models.consistency.dco.guidance import Guidance
-from models.consistency.dco.loaded import renamed_prompts, with_changes, with_learnt_words
+from models.consistency.dco.loaded import checked, renamed_prompts, with_changes, with_learnt_words
 from models.consistency.dco.options import Options
 from models.consistency.dco.prior import prior_latents, prior_prompt
 from models.consistency.dco.rows import begun_rows, encoder_names, with_words
 from models.consistency.dco.tuning import ADAPTER, Latents, Tuning, tuned
 from models.consistency.latents import Noise, encoded_pictures
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
-from models.consistency.state import State, backbone
+from models.consistency.state import BadState, State, backbone
 from models.consistency.text import Texts, pixels_of, texts_of
 
 
@@ -74,6 +74,7 @@ class Dco:
             ours = stack.enter_context(borrowed(pipe))
             encoders = [getattr(ours, name) for name in encoder_names(ours)]
             stack.enter_context(frozen(ours.unet, ours.vae, *encoders))
+            stack.enter_context(without_ip_adapter(ours.unet))
             ranks = {ADAPTER: options.rank} if options.rank else {}
             lora = stack.enter_context(adapters(ours.unet, ranks, options.seed)).get(ADAPTER, {})
             rows = begun_rows(ours, noun) if options.token else {}
@@ -133,7 +134,12 @@ class Dco:
         if not states:
             raise ValueError("the method needs a state; tune the subject first")
         for each in states:
-            each.check(self.name, {"backbone": backbone(pipe)})
+            checked(each, pipe)
+        named = {word.casefold() for each in states for word in each.about["words"]}
+        if unknown := [word for word in subject.words if word.casefold() not in named]:
+            raise BadState(f"the states are of {', '.join(sorted(named))}, not of {', '.join(unknown)}")
+        if sampling.more.get("prompt_2"):
+            raise ValueError("prompt_2 does not go with learnt words; leave it out")
         began, said = time.perf_counter(), renamed_prompts(prompts, states)
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())

@@ -14,7 +14,21 @@ from models.consistency.dco.adapters import adapters, filled, set_strength
 from models.consistency.dco.captions import renamed
 from models.consistency.dco.rows import encoder_names, with_words
 from models.consistency.dco.tuning import ADAPTER
-from models.consistency.state import State
+from models.consistency.state import BadState, State, backbone
+
+
+def checked(state: State, pipe: Any) -> None:
+    """See that a state is one of the method's, for this model, and whole.
+
+    Raises:
+        BadState: it is not.
+    """
+    state.check("dco", {"backbone": backbone(pipe)})
+    about, word = state.about, state.about.get("word")
+    rows = [f"rows.{name}" for name in encoder_names(pipe)] if about.get("token") else []
+    state.holds(**dict.fromkeys(rows, 2))
+    if not isinstance(about.get("rank"), int) or not isinstance(word, str | None):
+        raise BadState("the state is damaged: it does not say its rank and its word; tune again")
 
 
 @contextmanager

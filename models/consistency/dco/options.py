@@ -50,7 +50,12 @@ class Options:
         Raises:
             ValueError: a number makes no sense, or nothing is trained.
         """
-        for name in ("steps", "batch"):
+        for name in ("lr", "token_lr", "min_snr", "clip"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if not self.prior_weight >= 0:
+            raise ValueError(f"prior_weight is {self.prior_weight}; it must be 0 or more")
+        for name in ("steps", "batch", "prior_pictures"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.rank < 0 or (self.rank == 0 and self.token is None):

@@ -51,9 +51,15 @@ def with_words(pipe: Any, words: Sequence[str], rows: Rows) -> Iterator[None]:
         for name in encoder_names(pipe) if words else ():
             tokenizer_name = name.replace("text_encoder", "tokenizer")
             tokenizer = deepcopy(getattr(pipe, tokenizer_name))
-            known = {*words} & tokenizer.get_vocab().keys()
-            if known or len({*words}) < len(words):
-                raise ValueError(f"{', '.join(known or words)}: a word of the model already; take another")
+            if len({*words}) < len(words):
+                raise ValueError(
+                    f"several subjects are called {words[0]}; tune one of them with another token, such as "
+                    "--set token=<other>"
+                )
+            whole_words = {f"{word}</w>" for word in words}
+            if known := ({*words} | whole_words) & tokenizer.get_vocab().keys():
+                told = ", ".join(sorted({each.removesuffix("</w>") for each in known}))
+                raise ValueError(f"{told}: a word of the model already; take another token")
             tokenizer.add_tokens([*words])
             stack.callback(pipe.__dict__.__setitem__, tokenizer_name, getattr(pipe, tokenizer_name))
             pipe.__dict__[tokenizer_name] = tokenizer

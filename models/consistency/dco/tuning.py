@@ -20,6 +20,7 @@ from models.consistency.dco.captions import Said
 from models.consistency.dco.loss import dco_loss, errors, min_snr_weights
 from models.consistency.dco.options import Options
 from models.consistency.dco.rows import renormalised
+from models.consistency.finite import checked_loss
 from models.consistency.latents import Noise
 from models.consistency.method import Tell
 from models.consistency.text import Encoders, Texts
@@ -159,7 +160,7 @@ def tuned(tuning: Tuning, tell: Tell, look: Callable[[int], None] | None = None)
             torch.nn.utils.clip_grad_norm_(parameters, options.clip)
             optimiser.step()
             renormalised(tuning.rows, norms)
-            record.append(loss.item())
+            record.append(checked_loss(loss.item(), number + 1))
             tell(number + 1, options.steps, f"tuning, loss {record[-1]:.4f}")
             if look is not None:
                 look(number + 1)

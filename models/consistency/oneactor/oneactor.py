@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from models.consistency.borrowed import borrowed, intercepted
+from models.consistency.borrowed import borrowed, intercepted, without_ip_adapter
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.offsets import places_of
 from models.consistency.oneactor.cluster import Cluster, drawn_cluster
@@ -73,12 +73,13 @@ class OneActor:
         began = time.perf_counter()
         # Before pictures are drawn with a prompt that is not about the subject.
         places_of(pipe, [subject.text], subject.words)
-        cluster = self.cluster(pipe, subject, sampling, tell)
-        self.pictures = cluster.pictures
-        tuning = prepared(
-            pipe, cluster, subject.words, sentences(self.options.kind, subject.words), self.options
-        )
-        self.losses = tuned(tuning, self.options, tell)
+        with without_ip_adapter(pipe.unet):
+            cluster = self.cluster(pipe, subject, sampling, tell)
+            self.pictures = cluster.pictures
+            tuning = prepared(
+                pipe, cluster, subject.words, sentences(self.options.kind, subject.words), self.options
+            )
+            self.losses = tuned(tuning, self.options, tell)
         offsets = (each.cpu() for each in final_offsets(tuning, self.options))
         state = State(
             self.name,
@@ -149,11 +150,12 @@ class OneActor:
             raise ValueError("OneActor needs a state; tune the subject first")
         for each in states:
             each.check(self.name, {"backbone": backbone(pipe)})
+            each.holds(target=2, average=2)
         words = [[*each.about["words"]] for each in states]
         if len(states) == 1:
             states[0].check(self.name, {"words": [*subject.words]})
         learnt = [word for some in words for word in some]
-        if sorted(learnt) != sorted(subject.words):
+        if sorted(map(str.casefold, learnt)) != sorted(map(str.casefold, subject.words)):
             raise BadState(
                 f"the states are of {', '.join(learnt)}, and the subjects are {', '.join(subject.words)}; "
                 "give a state for each subject, and no other"

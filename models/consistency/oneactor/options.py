@@ -55,6 +55,8 @@ class Options:
         Raises:
             ValueError: a number makes no sense.
         """
+        if not self.lr > 0:
+            raise ValueError(f"lr is {self.lr}; it must be above 0")
         for name in ("auxiliaries", "rows", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")

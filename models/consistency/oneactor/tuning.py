@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.consistency.borrowed import checkpointed, frozen
+from models.consistency.borrowed import checkpointed, frozen, seeded
+from models.consistency.finite import checked_loss
 from models.consistency.latents import Noise
 from models.consistency.method import Tell
 from models.consistency.offsets import Places, places_of, with_offsets
@@ -124,12 +125,11 @@ def prepared(
     places = places_of(pipe, sentences, words)
     first = (places.row == 0).nonzero()[:, 0]
     words_TD = texts.states_BLD[0, places.token[first].to(texts.states_BLD.device)].float()
-    generator_state = torch.random.get_rng_state()
-    torch.manual_seed(options.seed)
     channels, rows, columns = cluster.deepest_NChw.shape[1:]
     wide = texts.states_BLD.shape[-1]
-    projector = Projector(channels, rows, columns, wide, len(words_TD), options.head).to(words_TD.device)
-    torch.random.set_rng_state(generator_state)
+    with seeded(options.seed):
+        projector = Projector(channels, rows, columns, wide, len(words_TD), options.head)
+    projector = projector.to(words_TD.device)
     return Tuning(pipe, projector, cluster, texts, places, words_TD, Noise(pipe))
 
 
@@ -148,7 +148,7 @@ def tuned(tuning: Tuning, options: Options, tell: Tell) -> list[float]:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            record.append(loss.item())
+            record.append(checked_loss(loss.item(), number + 1))
             tell(number + 1, options.steps, f"tuning, loss {record[-1]:.4f}")
     return record
 
