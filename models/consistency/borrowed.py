@@ -80,19 +80,21 @@ def seeded(seed: int) -> Iterator[None]:
 @contextmanager
 def without_ip_adapter(unet: Any) -> Iterator[None]:
     """A UNet that asks for no picture, whatever IP-Adapter is loaded: a subject is learnt without one."""
-    if unet.config.get("encoder_hid_dim_type") != "ip_image_proj":
+    kind = getattr(unet.config, "encoder_hid_dim_type", None)
+    if kind != "ip_image_proj":
         yield
         return
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    before, kind = unet.attn_processors, unet.config.encoder_hid_dim_type
+    before = unet.attn_processors
     plain = {name: AttnProcessor2_0() if hasattr(each, "to_k_ip") else each for name, each in before.items()}
     try:
-        unet.register_to_config(encoder_hid_dim_type=None)
+        # As diffusers' own loader does it: the attribute, not the entry.
+        unet.config.encoder_hid_dim_type = None
         unet.set_attn_processor(plain)
         yield
     finally:
-        unet.register_to_config(encoder_hid_dim_type=kind)
+        unet.config.encoder_hid_dim_type = kind
         unet.set_attn_processor(before)
 
 

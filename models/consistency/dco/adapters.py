@@ -85,7 +85,9 @@ def _remove(unet: Any, names: Mapping[str, int], had_any: bool) -> None:
         return
     there = [name for name in names if name in unet.peft_config]
     if there:
-        unet.delete_adapters(there)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Adapter .* was active which is now deleted")
+            unet.delete_adapters(there)
     # Layers that nobody else's adapter is on are the plain ones again.
     for path, layer in [(path, each) for path, each in unet.named_modules() if hasattr(each, "base_layer")]:
         if not layer.scaling:

@@ -150,7 +150,7 @@ class OneActor:
             raise ValueError("OneActor needs a state; tune the subject first")
         for each in states:
             each.check(self.name, {"backbone": backbone(pipe)})
-            each.holds(target=2, average=2)
+            each.holds(target=2, **({"average": 2} if self.options.exclusion else {}))
         words = [[*each.about["words"]] for each in states]
         if len(states) == 1:
             states[0].check(self.name, {"words": [*subject.words]})

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from models.consistency.registry import METHODS
-from tests.pipeline.runs import subjectforge
+from tests.pipeline.runs import one_line, subjectforge
 
 QUICK = ("--steps", "2", "--device", "cpu")
 
@@ -115,6 +115,19 @@ def test_an_own_captioner_tells_what_else_is_to_be_seen(pictures, tmp_path):
         (("--seeds", "1"), "--seeds is about methods"),
         (("--masks",), "--masks is about methods"),
         (("--strength", "1"), "--strength is about methods"),
+        (("--method", "plain", "--subject", "cat", "--n", "3"), "give --seeds for more"),
+        (("--method", "plain", "--subject", "cat", "--alpha", "0.5"), "--alpha does not go with"),
+        (("--method", "plain", "--subject", "cat", "--prompt", "a cat"), "--prompts is given as well"),
+        (("--method", "plain", "--subject", "cat", "--seeds", "1,1"), "there twice"),
+        (("--method", "plain", "--subject", "cat", "--seeds", "9" * 20), "a seed is not in"),
+        (("--method", "plain", "--subject", "cat", "--state", "/nowhere"), "plain does not"),
+        (("--method", "plain", "--subject", "cat", "--guidance", "1e38"), "no numbers"),
+        (("--method", "consistory", "--subject", "cat", "--reference", "/nowhere"), "give it to `tune`"),
+        (("--method", "consistory", "--subject", "cat", "--set", "mask_depth=9"), "this model attends at"),
+        (("--method", "consistory", "--subject", "cat", "--set", "features_block=9"), "up blocks"),
+        (("--method", "pipeline.cli:app", "--subject", "cat"), "no such method"),
+        (("--method", ":x", "--subject", "cat"), "no such method"),
+        (("--method", "dco", "--subject", "cat", "--state", "/nowhere", "--strength", "nan"), "a number"),
         (("--method", "oneactor", "--subject", "cat", "--strength", "1"), "oneactor does not"),
         (("--method", "dco", "--subject", "cat", "--strength", "1"), "--state 0 times"),
         (("--method", "plain", "--subject", "cat", "--masks"), "plain does not"),
@@ -139,6 +152,10 @@ def test_mistakes_are_told_in_a_line(prompts, tmp_path, options, told):
         (("--method", "cones2"), "give --reference PICTURE"),
         (("--method", "dco", "--reference", "/nowhere.png"), "no picture /nowhere.png"),
         (("--method", "nothing:Here"), "no such method"),
+        (("--method", "cones2", "--prompt", "a cat", "--reference", "one.png"), "learns from pictures"),
+        (("--method", "oneactor", "--caption", "a cat"), "has its own sentences"),
+        (("--method", "oneactor", "--reference", "one.png", "--reference", "two.png"), "from one picture"),
+        (("--method", "oneactor", "--set", "lr=-1"), "above 0"),
         (("--method", "oneactor", "--prompt", "a dog"), "does not have 'cat'"),
     ],
 )
@@ -233,6 +250,56 @@ def test_low_rank_changes_of_a_subject_and_a_style_are_merged(prompts, pictures,
         done = generated(method, prompts, tmp_path / "out", *states)
         assert done.returncode == 0, done.stderr
     assert len([*(tmp_path / "out").glob("a-cat-*.png")]) == 2
+
+
+def test_prompts_alike_have_files_of_their_own(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a cat on grass\na cat on grass!\nA CAT on grass\n")
+    done = generated("plain", tmp_path / "prompts.txt", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (tmp_path / "out").glob("a-cat*.png"))
+    assert names == ["a-cat-on-grass-0.png", "a-cat-on-grass-2-0.png", "a-cat-on-grass-3-0.png"]
+
+
+def test_options_that_are_lists_may_be_set(pictures, tmp_path):
+    settings = ("--set", "steps=1", "--set", 'captions=["a {} in the snow", "a {} on the beach"]')
+    done = tuned("cones2", tmp_path / "state", "--subject", "a cat", "--reference", pictures[0], *settings)
+    assert done.returncode == 0, done.stderr
+
+
+def test_anchors_beyond_the_limit_are_drawn_again_and_old_ones_are_gone(prompts, pictures, tmp_path):
+    first = ("--prompt", "a cat", "--prompt", "a cat on grass")
+    for step, options in enumerate(
+        (first, (*first, "--set", "kept_bytes=200000"), ("--reference", pictures[0]))
+    ):
+        done = tuned("consistory", tmp_path / "state", "--subject", "a cat", *options)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "state" / "second").is_dir() == (step == 0)
+        done = generated("consistory", prompts, tmp_path / str(step), "--state", tmp_path / "state")
+        assert done.returncode == 0, done.stderr
+
+
+def test_states_of_others_and_damaged_ones_are_told(prompts, pictures, tmp_path):
+    some = ("--reference", pictures[0], "--set", "steps=1", "--set", "rank=2")
+    done = tuned("dreambooth", tmp_path / "state", "--subject", "a cat", *some)
+    assert done.returncode == 0, done.stderr
+    given = ("--state", tmp_path / "state")
+    for method in ("consistory", "cones2", "oneactor"):
+        assert "one of dco, not of" in one_line(generated(method, prompts, tmp_path / "out", *given))
+    told = json.loads((tmp_path / "state" / "state.json").read_text())
+    for changes, wrong in (
+        ({"rank": 5}, "another rank"),
+        ({"rank": None}, "damaged"),
+        ({"words": 3}, "damaged"),
+    ):
+        (tmp_path / "state" / "state.json").write_text(json.dumps({**told, **changes}))
+        assert wrong in one_line(generated("dco", prompts, tmp_path / "out", *given))
+
+
+def test_the_folder_is_tried_before_anything_is_learnt(pictures, tmp_path):
+    (tmp_path / "file").touch()
+    done = tuned("dco", tmp_path / "file", "--subject", "a cat", "--reference", pictures[0])
+    assert "cannot write to" in one_line(done)
+    assert "tuning" not in done.stderr
 
 
 def test_merged_states_have_strengths(prompts, pictures, tmp_path):
