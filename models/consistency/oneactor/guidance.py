@@ -19,6 +19,29 @@ from models.consistency.offsets import Places, with_offsets
 from models.consistency.oneactor.options import Options
 
 
+def interpolated(call: Callable[..., Any], amount: float) -> Callable[..., Any]:
+    """The same call with texts between nothing and what they say, c_null + g (c - c_null) (figure 3).
+
+    Args:
+        call: see `borrowed.intercepted`.
+        amount: g; 1 leaves texts as they are, and more of it is like more guidance.
+    """
+
+    def changed(
+        forward: Callable[..., Any],
+        sample: Tensor,
+        timestep: Any,
+        encoder_hidden_states: Tensor,
+        *more: Any,
+        **named: Any,
+    ) -> Any:
+        nothing, text = encoder_hidden_states.chunk(2)
+        states = torch.cat([nothing, nothing + amount * (text - nothing)])
+        return call(forward, sample, timestep, states, *more, **named)
+
+    return call if amount == 1 else changed
+
+
 @dataclass
 class Guidance:
     """Changes a UNet's calls; the pipeline then guides as it always does."""

@@ -18,7 +18,7 @@ from models.consistency.borrowed import borrowed, intercepted, without_ip_adapte
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.offsets import places_of
 from models.consistency.oneactor.cluster import Cluster, drawn_cluster
-from models.consistency.oneactor.guidance import Guidance
+from models.consistency.oneactor.guidance import Guidance, interpolated
 from models.consistency.oneactor.options import Options
 from models.consistency.oneactor.separate import Separate, subjects_of
 from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
@@ -116,12 +116,14 @@ class OneActor:
             tell: of progress.
 
         Raises:
-            ValueError: there is no state.
+            ValueError: there is no state, or texts are to be interpolated without guidance.
             WordNotFound: a prompt has none of the words.
             BadState: a state is of another model or of other words.
         """
         states = [state] if isinstance(state, State) else [*(state or ())]
         words = self._words(pipe, subject, states)
+        if self.options.interpolation != 1 and sampling.guidance <= 1:
+            raise ValueError("interpolation needs guidance above 1, which knows what an empty prompt is")
         began = time.perf_counter()
         with torch.no_grad(), borrowed(pipe) as ours:
             device = ours.unet.device
@@ -137,7 +139,7 @@ class OneActor:
                 watching = guidance.masks.watching()
             else:
                 guidance = Guidance(*about)
-            with watching, intercepted(ours.unet, guidance):
+            with watching, intercepted(ours.unet, interpolated(guidance, self.options.interpolation)):
                 images = sampling.draw(ours, prompts, seeds, tell)
         self.rows = guidance.rows
         spent = (time.perf_counter() - began) / len(prompts)

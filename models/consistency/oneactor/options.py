@@ -44,6 +44,8 @@ class Options:
     """v: of the target's offset when drawing."""
     exclusion: float = 1.0
     """eta 2: how much the average of others is kept away from; eta 1 is guidance and this together."""
+    interpolation: float = 1.0
+    """g: where prompts are between an empty one, at 0, and what they say, at 1, or beyond (figure 3)."""
     guided: tuple[float, float] = (0.0, 2 / 3)
     """From which part of the steps to which the subject guides."""
     gradient_checkpointing: bool = False

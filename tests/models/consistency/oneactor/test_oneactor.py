@@ -146,6 +146,22 @@ def test_states_of_something_else_are_refused(pipe, state):
 # --- offsets ------------------------------------------------------------------------------------------------
 
 
+def test_texts_may_be_between_nothing_and_what_they_say():
+    pipe = sd_pipe()
+    found = OneActor(SHORT).fit(pipe, CAT, SAMPLING)
+    alone = replace(SHORT, strength=0.0, exclusion=0.0)
+
+    def at(amount):
+        return drawn(pipe, found, replace(alone, interpolation=amount))[0]
+
+    assert torch.equal(at(1.0), plain(pipe))
+    nothing = stock(pipe, [""] * 3, SEEDS[:3], replace(SAMPLING, guidance=1.0))
+    assert torch.allclose(at(0.0), nothing, atol=1e-4)
+    assert (at(1.5) - at(1.0)).abs().amax((1, 2, 3)).min() > 1e-4
+    with pytest.raises(ValueError, match="needs guidance"):
+        drawn(pipe, found, replace(alone, interpolation=1.5), replace(SAMPLING, guidance=1.0))
+
+
 def test_only_the_words_rows_change_linearly():
     pipe = xl_pipe()
     prompts = ["a cat and a cat", "a dog and a cat"]
