@@ -125,7 +125,7 @@ def test_an_own_captioner_tells_what_else_is_to_be_seen(pictures, tmp_path):
         (("--method", "consistory", "--subject", "cat", "--reference", "/nowhere"), "give it to `tune`"),
         (("--method", "consistory", "--subject", "cat", "--set", "mask_depth=9"), "this model attends at"),
         (("--method", "consistory", "--subject", "cat", "--set", "features_block=9"), "up blocks"),
-        (("--method", "pipeline.cli:app", "--subject", "cat"), "no such method"),
+        (("--method", "pipeline.cli:app", "--subject", "cat"), "no method with options"),
         (("--method", ":x", "--subject", "cat"), "no such method"),
         (("--method", "dco", "--subject", "cat", "--state", "/nowhere", "--strength", "nan"), "a number"),
         (("--method", "oneactor", "--subject", "cat", "--strength", "1"), "oneactor does not"),
