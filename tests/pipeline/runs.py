@@ -2,25 +2,13 @@
 """Running the command line as a person does, and comparing what it leaves."""
 
 import hashlib
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.commands import ROOT
+from tests.commands import run_command as subjectforge
+
 MINIATURE = ROOT / "configs" / "build" / "miniature.yaml"
-
-
-def subjectforge(*arguments, cwd=ROOT, **environment) -> subprocess.CompletedProcess[str]:
-    """`python -m pipeline` with the given arguments, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
 
 
 def build(source, output, *arguments, config=MINIATURE) -> subprocess.CompletedProcess[str]:
