@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FORKED = {"generate", "ls", "train", "tune"}
-"""Commands whose imports take longer than what tests ask of them, and that start no cluster."""
+FORKED = {"generate", "inspect", "ls", "train", "tune", "verify"}
+"""Commands whose imports take longer than what tests ask of them."""
 
 
 def _environment() -> dict[str, str]:
@@ -25,7 +26,7 @@ class Server:
     def __init__(self) -> None:
         command = [sys.executable, str(Path(__file__).with_name("command_server.py"))]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        self._lock, self.began_with = threading.Lock(), _environment()
+        self.lock, self.began_with = threading.Lock(), _environment()
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -33,7 +34,7 @@ class Server:
 
     def __call__(self, arguments, cwd, timeout) -> subprocess.CompletedProcess[str]:
         """See `subprocess.run`."""
-        with self._lock, tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder) / "out", Path(folder) / "err"
             asked = {"arguments": arguments, "cwd": str(cwd), "out": str(out), "err": str(err)}
             self._process.stdin.write(json.dumps(asked) + "\n")
@@ -53,15 +54,25 @@ class Server:
 _servers: list[Server] = []
 
 
+def _forks(given: list[str]) -> bool:
+    """Whether a command starts no cluster, which wants a process that was not forked."""
+    local = any(pair == ("--executor", "local") for pair in pairwise(given))
+    return bool(given) and "--processes" not in given and (local or given[0] in FORKED)
+
+
 def run_command(*arguments, cwd=ROOT, timeout=500, **environment) -> subprocess.CompletedProcess[str]:
     """`python -m pipeline` with the given arguments, in a process of its own."""
     given = [*map(str, arguments)]
-    if given and given[0] in FORKED and not environment and "--processes" not in given:
+    if _forks(given) and not environment:
         if not _servers:
             _servers.append(Server())
-        # What a test has set may be read while something is imported.
-        if _servers[0].began_with == _environment():
-            return _servers[0](given, cwd, timeout)
+        server = _servers[0]
+        # What a test has set may be read while something is imported, and it does one thing at a time.
+        if server.began_with == _environment() and server.lock.acquire(blocking=False):
+            try:
+                return server(given, cwd, timeout)
+            finally:
+                server.lock.release()
     return subprocess.run(
         [sys.executable, "-m", "pipeline", *given],
         cwd=cwd,
