@@ -18,6 +18,7 @@ from models.consistency.consistory.layers import depths_of, mask_depths
 from models.consistency.consistory.options import Options
 from models.consistency.consistory.sharing import sources_of
 from models.consistency.consistory.steering import Steering, weights_of
+from models.consistency.finite import checked_latents
 from models.consistency.method import Sampling
 from models.consistency.words import encoded_prompt, spans_of_any
 
@@ -126,8 +127,7 @@ class Passes:
         with calls.attached():
             result = self._pipe(**sampling.arguments(batch.prompts, batch.seeds), **begin).images
         self.calls += calls.made
-        if calls.predicted is not None and not bool(torch.isfinite(calls.predicted).all()):
-            raise FloatingPointError("the latents are no numbers; sample in float32 or bfloat16")
+        checked_latents(calls.predicted)
         return calls, result
 
     def _begin(self, given: Inverted) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class Dco:
         said = said_of(len(subject.pictures), noun, subject.captions, self._word(noun))
         prior = None
         if options.prior_weight:
-            prior = prior_latents(pipe, noun, options.prior_pictures, options.seed, sampling, tell)
+            with without_ip_adapter(pipe.unet):
+                prior = prior_latents(pipe, noun, options.prior_pictures, options.seed, sampling, tell)
         with ExitStack() as stack:
             ours = stack.enter_context(borrowed(pipe))
             encoders = [getattr(ours, name) for name in encoder_names(ours)]

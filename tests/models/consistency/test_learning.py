@@ -19,6 +19,7 @@ from tests.models.consistency.tiny import WIDTH, sd_pipe, stock, xl_pipe
 METHODS = {
     "cones2": (Cones2, Cones(steps=2, lr=1e-3)),
     "dco": (Dco, SHORT),
+    "dreambooth-prior": (Dco, SHORT.dreambooth(prior=True)),
     "oneactor": (OneActor, Actor(steps=2, auxiliaries=2, rows=1)),
 }
 
@@ -41,7 +42,7 @@ def test_an_ip_adapter_has_no_part_in_learning(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_loss_that_is_no_number_ends_it(name):
     build, options = METHODS[name]
-    more = {"token_lr": 1e30} if name == "dco" else {}
+    more = {"token_lr": 1e30} if build is Dco else {}
     with pytest.raises(FloatingPointError, match="lower lr"):
         build(replace(options, lr=1e30, steps=6, **more)).fit(sd_pipe(), CAT, SAMPLING)
 
