@@ -29,7 +29,8 @@ def s3_server() -> Iterator[str]:
         assert server.stdin is not None
         assert server.stdout is not None
         yield f"127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
+        # Processes forked meanwhile may hold its input open, so that it would not see the end.
+        server.kill()
 
 
 @pytest.fixture
