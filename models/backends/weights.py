@@ -125,13 +125,15 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def pretrained_model(loader: Any, model: str, revision: str | None, dtype: torch.dtype) -> Any:
+def pretrained_model(
+    loader: Any, model: str, revision: str | None, dtype: torch.dtype, **options: Any
+) -> Any:
     """The same for a model. A checkpoint that lacks a part of it would leave that part random.
 
     Raises:
         MissingWeights: if neither a folder nor the hub has them, or if they are not all there.
     """
-    found, report = pretrained(loader, model, revision, dtype=dtype, output_loading_info=True)
+    found, report = pretrained(loader, model, revision, dtype=dtype, output_loading_info=True, **options)
     if missing := sorted(report["missing_keys"]):
         raise MissingWeights(
             f"the weights of '{model}' lack {len(missing)} parts of a {loader.__name__}, such as {missing[0]}"

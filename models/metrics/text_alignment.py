@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics that are cosines of a picture and the prompt that it was drawn for.
+
+Shapes: N pictures or texts, D width of an embedding.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from models.backends.bounds import Count
+from models.backends.runtime import Runtime
+from models.backends.weights import pretrained, pretrained_model
+from models.metrics.image_set import ImageSet, Measure, Scores
+from models.metrics.regions import Ground, Region, cut_out, without
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+NOTHING_SHOWN = 0.0
+"""The cosine that stands for a subject which is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextMetric(Runtime):
+    """How well pictures show what their prompts say; cosines in [-1, 1]."""
+
+    name: ClassVar[str]
+    better: ClassVar[str] = "higher"
+    regions: tuple[Region, ...] = ("whole", "subject", "background")
+    """Which parts of pictures are compared with the whole prompt."""
+    ground: Ground = "white"
+    """What cut-outs are laid on."""
+    batch_size: Count = 32
+    """Pictures a forward pass."""
+
+    @abstractmethod
+    def parts(self) -> tuple[Any, Any, Any]:
+        """The classes of image processor, tokenizer and model."""
+
+    @abstractmethod
+    def padded(self) -> str:
+        """How texts are padded in this model's training."""
+
+    def load(self) -> Measure:
+        """The metric with its weights.
+
+        Raises:
+            MissingWeights: they cannot be had.
+            MissingDevice: there is no such GPU here.
+        """
+        device, dtype = self.place()
+        processors, tokenizers, models = self.parts()
+        processor = pretrained(processors, self.model, self.revision)
+        tokenizer = pretrained(tokenizers, self.model, self.revision)
+        model = self.prepared(pretrained_model(models, self.model, self.revision, dtype), device)
+        return _Loaded(self, processor, tokenizer, model)
+
+
+class _Loaded:
+    def __init__(self, metric: TextMetric, processor: Any, tokenizer: Any, model: Any) -> None:
+        self._metric, self._processor, self._tokenizer, self._model = metric, processor, tokenizer, model
+
+    def __call__(self, images: ImageSet) -> list[Scores]:
+        metric, text_ND = self._metric, self._texts(images.prompts)
+        scores: list[Scores] = [{} for _ in images.pictures]
+        for region in metric.regions:
+            views = [_views(images, place, region, metric.ground) for place in range(len(images.pictures))]
+            seen = iter(self._images([view for some in views for view in some if view is not None]))
+            for place, some in enumerate(views):
+                values = [NOTHING_SHOWN if v is None else float(next(seen) @ text_ND[place]) for v in some]
+                scores[place][f"{metric.name}_{region}"] = float(np.mean(values))
+        return scores
+
+    def _texts(self, prompts: Sequence[str]) -> Tensor:
+        import torch
+        import torch.nn.functional as F
+
+        longest = min(
+            self._tokenizer.model_max_length, self._model.config.text_config.max_position_embeddings
+        )
+        tokens = self._tokenizer(
+            [*prompts],
+            padding=self._metric.padded(),
+            truncation=True,
+            max_length=longest,
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            found = self._model.get_text_features(**tokens.to(self._model.device))
+        return F.normalize(_plain(found).float(), dim=-1).cpu()
+
+    def _images(self, views: Sequence[Image]) -> list[Tensor]:
+        import torch
+        import torch.nn.functional as F
+
+        found: list[Tensor] = []
+        for start in range(0, len(views), self._metric.batch_size):
+            some = [view.convert("RGB") for view in views[start : start + self._metric.batch_size]]
+            pixels = self._processor(images=some, return_tensors="pt").pixel_values
+            with torch.inference_mode():
+                out = self._model.get_image_features(pixels.to(self._model.device, self._model.dtype))
+            found += F.normalize(_plain(out).float(), dim=-1).cpu().unbind()
+        return found
+
+
+def _plain(found: Any) -> Tensor:
+    """The features, which newer versions of the library wrap."""
+    return getattr(found, "pooler_output", found)
+
+
+def _views(images: ImageSet, place: int, region: Region, ground: Ground) -> list[Image | None]:
+    """One of a picture, or one for each subject."""
+    picture = images.pictures[place]
+    if region == "subject":
+        return [cut_out(picture.image, mask, ground) for mask in picture.masks]
+    return [picture.image if region == "whole" else without(picture.image, picture.masks, ground)]
