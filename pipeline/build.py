@@ -2,7 +2,7 @@
 """A job from its beginning to its end: run what is missing, finish the dataset, sum it up."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +67,13 @@ class Outcome:
         return f"{self.reason}: {done}; {counted(self.left, 'shard')} to do; the same command goes on"
 
 
-def execute(job: Job, options: RunOptions, lease: Lease, stopper: Stopper | None = None) -> Outcome:
+def execute(
+    job: Job,
+    options: RunOptions,
+    lease: Lease,
+    stopper: Stopper | None = None,
+    finishing: Callable[[Place, str], None] | None = None,
+) -> Outcome:
     """Run the missing shards; once all are there, write what follows from them.
 
     Args:
@@ -75,6 +81,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, stopper: Stopper | None
         options: where, and when to end early.
         lease: held on the output folder.
         stopper: what listens for SIGTERM, if something does already.
+        finishing: writes that, of a folder and a split; `finish` if not given.
 
     Raises:
         UserError: if the cluster is too small, weights cannot be loaded, a stage does not do what it has to,
@@ -89,7 +96,7 @@ def execute(job: Job, options: RunOptions, lease: Lease, stopper: Stopper | None
             stopper.gently = None
             left, reason, code = len(job.todo) - log.shards, BY_SIGTERM, 0
             if not left:
-                finish(job.root, job.split)
+                (finishing or finish)(job.root, job.split)
                 reason = ""
         except Stopped as stopped:
             left, reason, code = len(job.todo) - log.shards, str(stopped), stopped.code

@@ -31,7 +31,7 @@ def build_dataset(request: Request, options: RunOptions) -> int:
     Raises:
         UserError: bad input, a folder that is another run's, or a run that cannot go on.
     """
-    return _until_stopped(options, lambda stopper: _build(request, options, stopper))
+    return until_stopped(options, lambda stopper: _build(request, options, stopper))
 
 
 def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
@@ -41,7 +41,7 @@ def _build(request: Request, options: RunOptions, stopper: Stopper) -> int:
         print(job.line())
         _tidy(root)
         return _nothing(root)
-    _check_room(request.config, options)
+    check_room(request.config, options)
     with Lease.take(root) as lease:
         job = begin(outlook)
         _announce(job)
@@ -73,12 +73,12 @@ def retry_rows(request: RetryRequest, options: RunOptions) -> int:
     Raises:
         UserError: no dataset, a condition that cannot be, or a run that cannot go on.
     """
-    return _until_stopped(options, lambda stopper: _retry(request, options, stopper))
+    return until_stopped(options, lambda stopper: _retry(request, options, stopper))
 
 
 def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
     retry = checked(request)
-    _check_room(retry.config, options)
+    check_room(retry.config, options)
     left = Left.by_whoever_was(request.root)
     with Lease.take(request.root) as lease:
         job = begin_retry(retry, left)
@@ -106,7 +106,7 @@ def _retry(request: RetryRequest, options: RunOptions, stopper: Stopper) -> int:
         return _carried_out(job, options, lease, stopper)
 
 
-def _check_room(config: BuildConfig, options: RunOptions) -> None:
+def check_room(config: BuildConfig, options: RunOptions) -> None:
     """Refuse what this machine alone cannot run before anything is written or removed."""
     alone = options.ray.address is None and not os.environ.get("RAY_ADDRESS")
     if options.executor == Executor.ray and alone:
@@ -114,7 +114,7 @@ def _check_room(config: BuildConfig, options: RunOptions) -> None:
         check_capacity(chain, options.ray.cpus or os.cpu_count() or 1, float("inf"), "this machine")
 
 
-def _until_stopped(options: RunOptions, work: Callable[[Stopper], int]) -> int:
+def until_stopped(options: RunOptions, work: Callable[[Stopper], int]) -> int:
     """The exit code of `work`, which SIGTERM may end at any moment."""
     try:
         with Stopper(options.grace) as stopper:

@@ -8,8 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli_drawing import generate, tune
+from pipeline.cli_evaluate import evaluate
 from pipeline.cli_miniature import miniature
-from pipeline.cli_options import Address, Config, Dataset, Grace, Limit, RunsOn, Set, StallAfter, StallLimit
+from pipeline.cli_options import (
+    Address,
+    Config,
+    Dataset,
+    Grace,
+    Limit,
+    RunsOn,
+    Set,
+    StallAfter,
+    StallLimit,
+    run_options,
+)
 from pipeline.closed_pipe import outlive_readers
 from pipeline.errors import UserError
 from pipeline.executor import Executor
@@ -54,7 +66,7 @@ def build(
         raise UserError("--extend and --overwrite exclude one another; give one of them")
     way = Way.extend if extend else Way.overwrite if overwrite else Way.resume
     request = Request(load_config(config, overrides or ()), source, _place(output), limit, way)
-    raise typer.Exit(build_dataset(request, _options(executor, address, grace, stall_after, stall_limit)))
+    raise typer.Exit(build_dataset(request, run_options(executor, address, grace, stall_after, stall_limit)))
 
 
 @app.command()
@@ -81,7 +93,7 @@ def retry(
 
     conditions, changed = tuple(where or ("status=error",)), tuple(overrides or ())
     request = RetryRequest(_place(dataset), conditions, source, changed, accept_changes)
-    raise typer.Exit(retry_rows(request, _options(executor, address, grace, stall_after, stall_limit)))
+    raise typer.Exit(retry_rows(request, run_options(executor, address, grace, stall_after, stall_limit)))
 
 
 @app.command()
@@ -138,6 +150,7 @@ def inspect(
 
 app.command()(generate)
 app.command()(tune)
+app.command()(evaluate)
 
 
 @app.command()
@@ -183,16 +196,6 @@ def ls(what: Annotated[str, typer.Argument(help="stages, backends or methods")])
     if what not in tables:
         raise UserError(f"ls {what}: expected {' or '.join(tables)}")
     print("\n".join(tables[what]()))
-
-
-def _options(
-    executor: Executor, address: str | None, grace: float, stall_after: float, stall_limit: float
-) -> Any:
-    from pipeline.build import RunOptions
-    from pipeline.run_ray import RayOptions
-    from pipeline.watchdog import Patience
-
-    return RunOptions(executor, RayOptions(address), grace, Patience(60 * stall_after, 60 * stall_limit))
 
 
 def _place(text: str) -> Place:

@@ -2,7 +2,7 @@
 """Arguments and options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,3 +23,14 @@ StallAfter = Annotated[
 StallLimit = Annotated[
     float, typer.Option(min=0, max=525_600, help="Minutes without a move until the run ends; 0: never")
 ]
+
+
+def run_options(
+    executor: Executor, address: str | None, grace: float, stall_after: float, stall_limit: float
+) -> Any:
+    """What `pipeline.build.execute` is told of them."""
+    from pipeline.build import RunOptions
+    from pipeline.run_ray import RayOptions
+    from pipeline.watchdog import Patience
+
+    return RunOptions(executor, RayOptions(address), grace, Patience(60 * stall_after, 60 * stall_limit))

@@ -11,6 +11,7 @@ import yaml
 from annotated_types import Interval
 
 from models.backends import BACKENDS
+from models.metrics import METRICS
 from pipeline.errors import UserError
 from pipeline.fields import build, nearest, settable
 from pipeline.yaml_file import parse_yaml, read_yaml
@@ -84,14 +85,17 @@ def plain_fields(value: Any) -> Any:
         fields = {name: plain_fields(getattr(value, name)) for name in settable(type(value))}
         name = _backend_name(type(value))
         return {"name": name, **fields} if name else fields
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, Mapping):
+        return {key: plain_fields(each) for key, each in value.items()}
+    return [plain_fields(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _backend_name(cls: type) -> str | None:
     if not hasattr(cls, "load"):
         return None
     place = f"{cls.__module__}:{cls.__qualname__}"
-    known = {target: name for table in BACKENDS.values() for name, target in table.items()}
+    tables = (*BACKENDS.values(), METRICS)
+    known = {target: name for table in tables for name, target in table.items()}
     return known.get(place, place)
 
 

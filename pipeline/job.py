@@ -2,7 +2,7 @@
 """Shards to be made: checked, listed and claimed, before anything is computed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from pipeline.config import BuildConfig
 from pipeline.dataset.layout import checked_shards
@@ -55,9 +55,8 @@ class Job:
 
     def chain(self, token: str) -> list[Operator]:
         """The operators, for the run that holds the folder's lease with this token."""
-        folder = address(self.root.resolve())
-        write = replace(self.stages["write"], folder=folder, token=token)  # pyright: ignore[reportCallIssue]
-        return operators({**self.stages, "write": write})
+        run = {"folder": address(self.root.resolve()), "token": token}
+        return operators({name: _of_run(stage, run) for name, stage in self.stages.items()})
 
     def forget_damaged(self) -> None:
         """Take damaged shards' marks away, so that they are made anew.
@@ -70,6 +69,12 @@ class Job:
                 shard.stats.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(refused("damaged shards anew", self.root, error)) from error
+
+
+def _of_run(stage: Stage, run: Mapping[str, str]) -> Stage:
+    """A stage that is told of its run, as far as it asks for that."""
+    asked = {field.name for field in fields(stage) if field.metadata.get("by_run")}
+    return replace(stage, **{name: value for name, value in run.items() if name in asked})
 
 
 def job_of(root: Place, config: BuildConfig, origin: Source, parts: Sequence[Part]) -> Job:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.dataset.parts import Part
 from pipeline.sources import Source
+from pipeline.sources.digest import Reckoned
 from pipeline.sources.files import walk
 from pipeline.sources.location import encoded
 from pipeline.wording import counted
@@ -34,6 +35,8 @@ def source_changes(parts: Sequence[Part], origin: Source, digest: str, limit: in
 
 def _file_changes(parts: Sequence[Part], origin: Source) -> tuple[str, bool]:
     """In words, and whether any are gone."""
+    if isinstance(origin, Reckoned):
+        return _item_changes(parts, origin)
     # Beyond a limit nothing was listed, and what is there now is not for that reason new.
     whole = parts[-1].about.get("limit") is None
     known = {path for part in parts for rows in part.all_rows(["path"]) for path in rows["path"].to_pylist()}
@@ -50,3 +53,17 @@ def _file_changes(parts: Sequence[Part], origin: Source) -> tuple[str, bool]:
     ]
     words = "; ".join(told) or ("sizes of files" if whole else "files beyond the limit, or sizes of files")
     return words, bool(known - found)
+
+
+def _item_changes(parts: Sequence[Part], origin: Source) -> tuple[str, bool]:
+    """The same of a source without files."""
+    known = {
+        key
+        for part in parts
+        for rows in part.all_rows(["source_key"])
+        for key in rows["source_key"].to_pylist()
+    }
+    gone = known - {*origin.listing()["source_key"].to_pylist()}
+    return (f"{counted(len(gone), 'item')} gone, the first is {min(gone)!r}" if gone else "new items"), bool(
+        gone
+    )

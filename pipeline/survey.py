@@ -52,7 +52,8 @@ class Request:
     """What a person asks for."""
 
     config: BuildConfig
-    source: str
+    source: str | Source
+    """What to open, or what is opened already."""
     root: Place
     limit: int | None = None
     way: Way = Way.resume
@@ -147,12 +148,14 @@ def _planned_job(outlook: Outlook) -> Job:
     return job_of(request.root, request.config, outlook.origin, parts)
 
 
-def opened(config: BuildConfig, source: str, root: Place | None) -> Source:
+def opened(config: BuildConfig, source: str | Source, root: Place | None) -> Source:
     """The source of a build.
 
     Raises:
         UserError: bad input, or an output folder inside of it.
     """
+    if not isinstance(source, str):
+        return source
     origin = open_source(source, config.source.kind, config.source.image_column)
     if root is not None and origin.location.holds(root):
         shown = plain_name(source)

@@ -16,6 +16,15 @@ STAGES: dict[str, str] = {
 }
 """Name to `module:Class`, in the order in which the builder runs them."""
 
+EVALUATION: dict[str, str] = {
+    "references": "stages.references:References",
+    "generate": "stages.generate:Generate",
+    "find": "stages.find:Find",
+    "measure": "stages.measure:Measure",
+    "write": "stages.write:Write",
+}
+"""The same of an evaluation's stages."""
+
 
 def stage_class(name: str) -> type:
     """The class of a stage; `my_package.module:MyStage` is accepted as a name.
@@ -23,7 +32,7 @@ def stage_class(name: str) -> type:
     Raises:
         LookupError: if there is no such stage.
     """
-    module, _, attribute = STAGES.get(name, name).partition(":")
+    module, _, attribute = {**EVALUATION, **STAGES}.get(name, name).partition(":")
     if not attribute:
         raise LookupError(
             f"no stage is called '{name}'; known: {', '.join(STAGES)}, or 'package.module:Class'"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a stage's model field holds: the configuration of a backend, which loads to the model itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from stages.base import Stage
@@ -22,8 +22,19 @@ class Backend(Protocol[Model]):
 
 
 def backends_of(stage: Stage) -> dict[str, Backend[Any]]:
-    """The backends that a stage is configured with, by field."""
-    return {name: value for name, value in vars(stage).items() if hasattr(value, "load")}
+    """The backends that a stage is configured with, by field.
+
+    Those of stages within it, and in mappings, are named by the way to them, such as `detect.detector`.
+    """
+    found: dict[str, Backend[Any]] = {}
+    for name, value in vars(stage).items():
+        inside = {"": value} if hasattr(value, "load") else {}
+        if isinstance(value, Stage):
+            inside = {f".{field}": backend for field, backend in backends_of(value).items()}
+        elif isinstance(value, Mapping):
+            inside = {f".{key}": each for key, each in value.items() if hasattr(each, "load")}
+        found |= {f"{name}{way}": backend for way, backend in inside.items()}
+    return found
 
 
 def check_weights(stages: Iterable[Stage]) -> None:

@@ -17,3 +17,10 @@ def decoded(data: bytes, at_least: int | None = None) -> Image.Image:
     if at_least is not None:
         image.draft("RGB", (at_least, at_least))
     return image.convert("RGB")
+
+
+def encoded(image: Image.Image) -> bytes:
+    """A drawn picture as JPEG, as near to its pixels as the format gets."""
+    stream = BytesIO()
+    image.convert("RGB").save(stream, "JPEG", quality=100, subsampling=0)
+    return stream.getvalue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from logging import CRITICAL, getLogger
 from typing import Any
 
 import torch
@@ -59,6 +60,8 @@ class IpAdapter(Untuned):
 
     def _load(self, pipe: Any) -> None:
         options = self.options
+        # It tells of every attempt; what came of them all is the exception.
+        getLogger("huggingface_hub").setLevel(CRITICAL)
         try:
             pipe.load_ip_adapter(
                 options.adapter,

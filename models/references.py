@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Given pictures of a subject: files, or the miniature's world drawn anew from a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from models.miniature.world import Identity
+
+_WORLD = "miniature:"
+_PIXELS = 128
+_PLACES = ("grass", "beach", "street", "kitchen", "snow", "night")
+_ANGLES = (-8.0, 5.0, 0.0, 9.0, -4.0, 2.0)
+
+
+class BadReference(ValueError):
+    """A picture of a subject cannot be had: one line that says which and why."""
+
+
+def opened_reference(name: str) -> Image.Image:
+    """A picture, RGB and upright.
+
+    Args:
+        name: a path, or `miniature:cat-red-blue-striped-slim-1/2` for the third picture of an identity.
+
+    Raises:
+        BadReference: there is none of that name, or it cannot be read.
+    """
+    if name.startswith(_WORLD):
+        return _rendered(name)
+    try:
+        with Image.open(Path(name).expanduser()) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError as error:
+        raise BadReference(f"no picture {name}; give the path of one") from error
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise BadReference(f"{name} is no picture that can be read: {error}") from error
+
+
+def names_of_identity(identity: Identity, count: int) -> tuple[str, ...]:
+    """Names of the first pictures of an identity.
+
+    Args:
+        identity: of the miniature's world.
+        count: up to 6, each before another background.
+    """
+    return tuple(f"{_WORLD}{identity.id}/{number}" for number in range(min(count, len(_PLACES))))
+
+
+def place_of_reference(number: int) -> str:
+    """The background of the pictures of that number."""
+    return _PLACES[number]
+
+
+def _rendered(name: str) -> Image.Image:
+    from models.miniature.world import Identity, Placement, Scene, render_scene
+
+    who, _, number = name.removeprefix(_WORLD).rpartition("/")
+    try:
+        noun, body, accent, pattern, build, trait = who.split("-")
+        identity, place = Identity(noun, body, accent, pattern, build, int(trait)), int(number)
+        placement = Placement(identity, (0.5, 0.52), 0.66, _ANGLES[place], place % 2 == 1)
+        return render_scene(Scene(_PLACES[place], (placement,), (20261127, place)), _PIXELS).image
+    except (ValueError, KeyError, IndexError) as error:
+        raise BadReference(
+            f"{name} is no picture of the world; give miniature:NOUN-BODY-ACCENT-PATTERN-BUILD-TRAIT/NUMBER"
+        ) from error

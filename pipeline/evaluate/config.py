@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation's configuration: YAML on top of the defaults in code, and `--set` on top of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge
+
+from models.consistency.registry import METHODS, entry
+from models.generation import TextToImage
+from models.metrics import metric_class
+from pipeline.config import BuildConfig, apply_override
+from pipeline.errors import UserError
+from pipeline.evaluate.prompt_file import read_protocol
+from pipeline.evaluate.sets import Protocol, checked
+from pipeline.evaluate.world import World, world_protocol
+from pipeline.fields import build, nearest
+from pipeline.yaml_file import read_yaml
+from stages import EVALUATION
+from stages.base import Resources, Stage
+from stages.detect import Detect
+from stages.find import Find
+from stages.generate import Generate
+from stages.measure import Measure
+from stages.references import References
+from stages.segment import Segment
+from stages.select import Select
+from stages.setting import Setting
+from stages.write import Write
+
+SPLIT = "evaluation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """How subjects are found in pictures."""
+
+    detect: Detect = field(default_factory=Detect)
+    select: Select = field(default_factory=Select)
+    segment: Segment = field(default_factory=Segment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """The keys of the file, but for methods and metrics."""
+
+    world: World | None = None
+    """Sets of the miniature's world."""
+    prompts: str | None = None
+    """Path of a protocol's file, beside this one."""
+    seeds: tuple[Annotated[int, Ge(0)], ...] = (0,)
+    sampler: TextToImage = field(default_factory=TextToImage)
+    negative: str | None = None
+    baseline: str = "plain"
+    """The setting that all others are compared with."""
+    finding: Finding = field(default_factory=Finding)
+    workers: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """All that decides what an evaluation will say."""
+
+    protocol: Protocol
+    settings: Mapping[str, Setting]
+    metrics: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    sampler: TextToImage
+    negative: str | None
+    baseline: str
+    finding: Finding
+    workers: Resources
+
+    @property
+    def prompts(self) -> int:
+        """Of a set."""
+        return len(self.protocol.sets[0].prompts)
+
+    def build_config(self) -> BuildConfig:
+        """The same as the configuration of a build: its shards are sets."""
+        found = {each.name: getattr(self.finding, each.name) for each in fields(Finding)}
+        stages: dict[str, Stage] = {
+            "references": References(**found, resources=self.workers),
+            "generate": Generate(sampler=self.sampler, negative=self.negative, resources=None),
+            "find": Find(**found),
+            "measure": Measure(metrics=self.metrics),
+            "write": Write(split=SPLIT),
+        }
+        return BuildConfig(shard_size=self.prompts, chain=tuple(EVALUATION), stages=stages)
+
+
+def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig:
+    """Read a YAML file, apply `key.path=value` overrides and check everything.
+
+    Raises:
+        UserError: missing file, bad YAML, unknown key, method or metric, wrong type or value, no prompts.
+    """
+    values = read_yaml(path)
+    for override in overrides:
+        apply_override(values, override)
+    methods, metrics = (_mapping(values.pop(name, None), name, path) for name in ("methods", "metrics"))
+    given = build(_Given, values, path.name)
+    settings = _settings(methods, path.name)
+    if given.baseline not in settings:
+        raise UserError(f"{path.name}: baseline: no method is called '{given.baseline}' in methods")
+    if not given.seeds or len({*given.seeds}) < len(given.seeds):
+        raise UserError(f"{path.name}: seeds are {[*given.seeds]}; give at least one, each once")
+    return EvaluateConfig(
+        protocol=checked(_protocol(given, path), given.prompts or path.name),
+        settings=settings,
+        metrics={name: _metric(name, values, path.name) for name, values in metrics.items()},
+        seeds=given.seeds,
+        sampler=given.sampler,
+        negative=given.negative,
+        baseline=given.baseline,
+        finding=given.finding,
+        workers=given.workers,
+    )
+
+
+def _mapping(values: Any, name: str, path: Path) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping) or not values:
+        raise UserError(f"{path.name}: {name}: list them by name, each with its keys; got {values!r}")
+    return {str(key): value or {} for key, value in values.items()}
+
+
+def _protocol(given: _Given, path: Path) -> Protocol:
+    if (given.world is None) == (given.prompts is None):
+        raise UserError(f"{path.name}: give either world or prompts, which says what is drawn")
+    if given.world is not None:
+        return world_protocol(given.world)
+    assert given.prompts is not None
+    return read_protocol(path.parent / given.prompts)
+
+
+def _settings(methods: Mapping[str, Any], where: str) -> dict[str, Setting]:
+    found = {name: _setting(name, values, where) for name, values in methods.items()}
+    for name, setting in found.items():
+        if setting.learned_as is not None and setting.learned_as not in found:
+            raise UserError(
+                f"{where}: methods.{name}.learned_as: no method is called '{setting.learned_as}'"
+                f"{nearest(setting.learned_as, found)}"
+            )
+    return found
+
+
+def _setting(name: str, values: Mapping[str, Any], where: str) -> Setting:
+    place = f"{where}: methods.{name}"
+    if "/" in name:
+        raise UserError(f"{place}: its name is one of folders, without a slash")
+    setting = build(Setting, {"method": name, **values}, place)
+    try:
+        kind = entry(setting.method)
+        usual = kind.defaults()
+    except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{place}.method: no such method{nearest(setting.method, METHODS)}") from error
+    known = {each.name: getattr(usual, each.name) for each in fields(usual)}
+    # Raises on unknown keys and on values that make no sense.
+    build(type(usual), {**known, **setting.options}, f"{place}.options")
+    return setting
+
+
+def _metric(name: str, values: Mapping[str, Any], where: str) -> Any:
+    try:
+        cls = metric_class(str(values.get("name", name)))
+    except LookupError as error:
+        raise UserError(f"{where}: metrics.{name}: {error}") from error
+    return build(
+        cls, {key: each for key, each in values.items() if key != "name"}, f"{where}: metrics.{name}"
+    )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets from a YAML file of subjects and prompts.
+
+    source: whose protocol this is, and what differs
+    subjects:
+      - {name: dog-1, word: dog, text: a small brown dog, references: [a.jpg, b.jpg], prompt: a brown dog}
+    templates: ["{} on the beach", "{} at night"]
+    sets:
+      - {name: dog-1, subjects: [dog-1], prompts: ["a dog in the snow"]}
+
+Without `sets` each subject is a set of its own. Prompts are a set's own, or the templates with the texts of
+its subjects, joined by "and". Paths are those beside the file; a folder stands for all pictures in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.evaluate.sets import Box, Protocol, SubjectSet
+from pipeline.fields import build, nearest
+from pipeline.sources.base import IMAGE_EXTENSIONS
+from pipeline.yaml_file import read_yaml
+from stages.set_row import Individual
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    name: str
+    word: str
+    text: str | None = None
+    references: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Set:
+    subjects: tuple[str, ...]
+    name: str | None = None
+    prompts: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    source: str = ""
+    subjects: tuple[Any, ...] = ()
+    templates: tuple[str, ...] = ()
+    sets: tuple[Any, ...] = ()
+    reported: tuple[Any, ...] = field(default_factory=tuple)
+
+
+def read_protocol(path: Path) -> Protocol:
+    """The sets of a file.
+
+    Raises:
+        UserError: it is missing, no such file, or a name in it is unknown.
+    """
+    told = build(_File, read_yaml(path), path.name)
+    subjects = [build(_Subject, each, f"{path.name}: subjects.{k}") for k, each in enumerate(told.subjects)]
+    if not subjects:
+        raise UserError(f"{path}: it has no subjects; list them with name and word")
+    by_name = {each.name: each for each in subjects}
+    given = told.sets or tuple({"subjects": [each.name]} for each in subjects)
+    sets = [build(_Set, each, f"{path.name}: sets.{k}") for k, each in enumerate(given)]
+    return Protocol(
+        sets=tuple(_set(each, by_name, told.templates, path) for each in sets),
+        source=" ".join(told.source.split()),
+        reported=told.reported,
+    )
+
+
+def _set(each: _Set, subjects: Mapping[str, _Subject], templates: Sequence[str], path: Path) -> SubjectSet:
+    for name in each.subjects:
+        if name not in subjects:
+            raise UserError(f"{path}: no subject is called '{name}'{nearest(name, subjects)}")
+    chosen = [subjects[name] for name in each.subjects]
+    text = " and ".join(subject.text or f"a {subject.word}" for subject in chosen)
+    filled = [template.replace("{}", text) for template in each.templates or templates]
+    return SubjectSet(
+        name=each.name or "+".join(each.subjects),
+        individuals=tuple(_individual(subject, path.parent) for subject in chosen),
+        prompts=each.prompts or tuple(filled),
+        boxes=each.boxes,
+    )
+
+
+def _individual(subject: _Subject, folder: Path) -> Individual:
+    pictures = [name for reference in subject.references for name in _pictures(reference, folder)]
+    values = {"name": subject.name, "word": subject.word, "captions": subject.captions}
+    return Individual(**values, references=tuple(pictures), prompt=subject.prompt or subject.text)
+
+
+def _pictures(reference: str, folder: Path) -> list[str]:
+    if reference.startswith("miniature:"):
+        return [reference]
+    place = folder / Path(reference).expanduser()
+    if place.is_dir():
+        ends = tuple(f".{end}" for end in IMAGE_EXTENSIONS)
+        found = sorted(str(path.absolute()) for path in place.iterdir() if path.name.lower().endswith(ends))
+        if not found:
+            raise UserError(
+                f"{place} has no pictures; a subject's references are pictures or folders of them"
+            )
+        return found
+    if not place.is_file():
+        raise UserError(f"no picture {place}; it is a reference of the protocol")
+    return [str(place.absolute())]

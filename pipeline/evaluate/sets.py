@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which subjects are drawn for which prompts, whatever the method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.consistency.words import whole_words
+from pipeline.errors import UserError
+from pipeline.wording import counted
+from stages.set_row import Individual
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectSet:
+    """Some subjects and the prompts that they are drawn for together."""
+
+    name: str
+    individuals: tuple[Individual, ...]
+    prompts: tuple[str, ...]
+    boxes: tuple[Box, ...] | None = None
+    """Where each subject is asked to be: x1, y1, x2, y2 in [0, 1]."""
+    truth: tuple[Mapping[str, Any], ...] = ()
+    """Of each prompt's picture, on the miniature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """All sets of an evaluation."""
+
+    sets: tuple[SubjectSet, ...]
+    source: str = ""
+    """Whose protocol it is, and what differs."""
+    reported: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
+    """Published rows: `method`, `values` by metric, `source`, and `note`."""
+
+
+def checked(protocol: Protocol, where: str) -> Protocol:
+    """The same, if it can be drawn.
+
+    Raises:
+        UserError: it holds nothing, a prompt lacks a subject's word, or sets are of different sizes.
+    """
+    if not protocol.sets:
+        raise UserError(f"{where}: it has no sets; give subjects and prompts")
+    names = [each.name for each in protocol.sets]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise UserError(f"{where}: two sets are called '{name}'; give each a name of its own")
+        if not name or "/" in name:
+            raise UserError(f"{where}: a set is called '{name}'; its name is one of folders, without a slash")
+    for each in protocol.sets:
+        _check_set(each, where)
+    sizes = {len(each.prompts): each.name for each in protocol.sets}
+    if len(sizes) > 1:
+        told = ", ".join(f"'{name}' has {counted(size, 'prompt')}" for size, name in sizes.items())
+        raise UserError(f"{where}: all sets must have as many prompts; {told}")
+    return protocol
+
+
+def _check_set(each: SubjectSet, where: str) -> None:
+    if not each.individuals:
+        raise UserError(f"{where}: set '{each.name}' has no subject")
+    if not each.prompts:
+        raise UserError(f"{where}: set '{each.name}' has no prompt; write at least one")
+    for prompt in each.prompts:
+        for individual in each.individuals:
+            if not whole_words(prompt, individual.word):
+                raise UserError(
+                    f"{where}: the prompt {prompt!r} of set '{each.name}' does not have its subject's word "
+                    f"'{individual.word}'; add it"
+                )
+    if each.boxes is not None and len(each.boxes) != len(each.individuals):
+        raise UserError(
+            f"{where}: set '{each.name}' has {len(each.boxes)} boxes for "
+            f"{counted(len(each.individuals), 'subject')}; give one for each"
+        )

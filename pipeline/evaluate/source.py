@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation is made from: rows that ask for a picture each, reckoned from its configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from pipeline.evaluate.config import EvaluateConfig
+from pipeline.evaluate.sets import SubjectSet
+from pipeline.sources.base import Item, listing_table
+from pipeline.sources.fetch import Payload, fetched
+from pipeline.sources.location import Location, locate
+from stages.set_row import SetRow
+from stages.setting import Setting
+
+
+@dataclass(frozen=True)
+class EvaluationSource:
+    """See `pipeline.sources.base.Source`. Keys are `setting/seed/set/prompt`, sets one after another."""
+
+    sets: Mapping[str, SubjectSet]
+    settings: Mapping[str, Setting]
+    seeds: tuple[int, ...]
+    folder: str
+    """Of the configuration."""
+
+    @classmethod
+    def of(cls, config: EvaluateConfig, folder: str) -> EvaluationSource:
+        """What a configuration asks for."""
+        return cls({each.name: each for each in config.protocol.sets}, config.settings, config.seeds, folder)
+
+    @property
+    def location(self) -> Location:
+        """Where the configuration is."""
+        return locate(self.folder)
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """It is no files."""
+        return ()
+
+    def digest(self) -> str:
+        """Of everything that is asked for."""
+        return hashlib.sha256("\n".join(row.text() for row in self.rows()).encode()).hexdigest()
+
+    def listing(self) -> pa.Table:
+        """A row a picture; the path is a digest of what is asked for."""
+        return listing_table(
+            Item(_key(row), hashlib.sha256(row.text().encode()).hexdigest()) for row in self.rows()
+        )
+
+    def fetch(self, items: pa.Table) -> pa.Table:
+        """The rows themselves, as metadata."""
+        texts = [self._by_key[key].text() for key in items["source_key"].to_pylist()]
+        return fetched(self.location, items, [Payload(source_meta=text) for text in texts])
+
+    def rows(self) -> Iterator[SetRow]:
+        """All of them."""
+        for name, setting in self.settings.items():
+            teacher = None if setting.learned_as is None else self.settings[setting.learned_as]
+            for seed in self.seeds:
+                for subjects in self.sets.values():
+                    for place, prompt in enumerate(subjects.prompts):
+                        yield SetRow(
+                            setting=name,
+                            method=setting,
+                            name=subjects.name,
+                            seed=seed,
+                            individuals=subjects.individuals,
+                            prompt=prompt,
+                            place=place,
+                            boxes=subjects.boxes,
+                            truth=subjects.truth[place] if subjects.truth else {},
+                            teacher=teacher,
+                        )
+
+    @cached_property
+    def _by_key(self) -> dict[str, SetRow]:
+        return {_key(row): row for row in self.rows()}
+
+
+def _key(row: SetRow) -> str:
+    return f"{row.setting}/{row.seed:06d}/{row.name}/{row.place:04d}"
+
+
+def parts_of(key: str) -> tuple[str, int, str]:
+    """Setting, seed and set of a key."""
+    setting, seed, name, _ = key.split("/")
+    return setting, int(seed), name

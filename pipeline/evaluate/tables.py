@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation as tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.evaluate.config import EvaluateConfig
+from pipeline.evaluate.statistics import Estimate
+from pipeline.evaluate.summary import Method
+
+MAIN = (
+    "found",
+    "judge_identity_reference",
+    "judge_all_reference",
+    "judge_identity_pairs",
+    "judge_position",
+    "judge_background",
+    "judge_noun",
+    "clip_t_whole",
+    "siglip_t_whole",
+    "clip_i_subject_reference",
+    "clip_i_subject_pairs",
+    "dino_subject_reference",
+    "dino_subject_pairs",
+    "dinov2_subject_reference",
+    "dreamsim_subject_pairs",
+    "lpips_subject_pairs",
+    "layout_pairs",
+)
+"""Columns of the first table, where they were measured; all others are in results.json."""
+HEADERS = {
+    "found": "found",
+    "judge_identity_reference": "identity, given",
+    "judge_all_reference": "all identities, given",
+    "judge_identity_pairs": "identity, in pairs",
+    "judge_position": "where asked",
+    "judge_background": "background",
+    "judge_noun": "noun",
+    "clip_t_whole": "CLIP-T",
+    "siglip_t_whole": "SigLIP-T",
+    "clip_i_subject_reference": "CLIP-I, given",
+    "clip_i_subject_pairs": "CLIP-I, in pairs",
+    "dino_subject_reference": "DINO, given",
+    "dino_subject_pairs": "DINO, in pairs",
+    "dinov2_subject_reference": "DINOv2, given",
+    "dreamsim_subject_pairs": "DreamSim, in pairs",
+    "lpips_subject_pairs": "LPIPS, in pairs",
+    "layout_pairs": "layout diversity",
+}
+
+
+def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[str, float] | None) -> str:
+    """All tables of table.md.
+
+    Args:
+        methods: summed up.
+        config: of the evaluation.
+        judged: the judge's own accuracies, where it was asked.
+    """
+    parts = ["\n".join(_values(methods)), "\n".join(_differences(methods, config.baseline))]
+    parts.append("\n".join(_costs(methods)))
+    if judged:
+        told = ", ".join(f"{name} {share:.3f}" for name, share in judged.items())
+        parts.append(f"The judge's own accuracy on held-out renders: {told}.")
+    missing = [*_missing(methods)]
+    if missing:
+        parts.append("Pictures that are not there:\n\n" + "\n".join(missing))
+    if config.protocol.reported:
+        parts.append("\n".join(_reported(config.protocol.reported)))
+    if config.protocol.source:
+        parts.append(f"Protocol: {config.protocol.source}.".replace("..", "."))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _columns(methods: Sequence[Method]) -> list[str]:
+    return [name for name in MAIN if any(name in method.values for method in methods)]
+
+
+def _values(methods: Sequence[Method]) -> Iterator[str]:
+    columns = _columns(methods)
+    yield "Means over subjects with 95 % intervals."
+    yield ""
+    yield _line("method", "pictures", *(HEADERS[name] for name in columns))
+    yield _rule(len(columns) + 2)
+    for method in methods:
+        of = f"{method.drawn} of {method.pictures}"
+        yield _line(method.name, of, *(told(method.values.get(name)) for name in columns))
+
+
+def _differences(methods: Sequence[Method], baseline: str) -> Iterator[str]:
+    others, columns = [method for method in methods if method.differences], _columns(methods)
+    if not others:
+        return
+    yield f"Differences from {baseline} on the same subjects and seeds; bold where the interval leaves out 0."
+    yield ""
+    yield _line("method", *(HEADERS[name] for name in columns))
+    yield _rule(len(columns) + 1)
+    for method in others:
+        yield _line(method.name, *(_apart(method.differences.get(name)) for name in columns))
+
+
+def _costs(methods: Sequence[Method]) -> Iterator[str]:
+    yield "Costs: seconds to learn a set's subjects, seconds a picture, T(n) both together for n pictures."
+    yield ""
+    yield _line("method", "learning, s", "picture, s", "T(10), s", "T(100), s", "kept, bytes", "memory, MiB")
+    yield _rule(7)
+    for method in methods:
+        times = (method.tuning_seconds, method.image_seconds, method.seconds(10), method.seconds(100))
+        memory = None if method.memory_bytes is None else round(method.memory_bytes / 2**20)
+        kept = None if method.subject_bytes is None else f"{method.subject_bytes:,}"
+        shown = ["-" if each is None else f"{each:.2f}" for each in times]
+        yield _line(method.name, *shown, kept or "-", "-" if memory is None else str(memory))
+
+
+def _missing(methods: Sequence[Method]) -> Iterator[str]:
+    for method in methods:
+        for why, count in method.why.items():
+            yield f"- {method.name}: {count} of {method.pictures}, {why}"
+
+
+def _reported(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    names = [*dict.fromkeys(name for row in rows for name in row["values"])]
+    yield "Published elsewhere, with other models, prompts and pictures; not run here."
+    yield ""
+    yield _line("method (reported)", *names, "source")
+    yield _rule(len(names) + 2)
+    for row in rows:
+        yield _line(row["method"], *(str(row["values"].get(name, "-")) for name in names), row["source"])
+
+
+def told(value: Estimate | None) -> str:
+    """`0.812 (0.790 to 0.834)`."""
+    return "-" if value is None else f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _apart(value: Estimate | None) -> str:
+    if value is None:
+        return "-"
+    text = f"{value.mean:+.3f} ({value.low:+.3f} to {value.high:+.3f})"
+    return f"**{text}**" if value.apart else text
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return f"|{'---|' * columns}"
