@@ -39,7 +39,7 @@ def clear_dataset(root: Place) -> None:
         meta = meta_folder(root)
         for folder in split_folders(root):
             _remove_shards(folder)
-        for folder in (meta / "intents", meta / "timings", meta / "events"):
+        for folder in (meta / "intents", meta / "timings", meta / "events", meta / "subjects"):
             remove_below(folder)
         (meta / "events.jsonl").unlink(missing_ok=True)
     except OSError as error:

@@ -9,11 +9,12 @@ import typer
 from pipeline.cli_options import Address, Grace, RunsOn, Set, StallAfter, StallLimit, run_options
 from pipeline.errors import UserError
 from pipeline.executor import Executor
+from stages.shard.uri import is_uri
 
 
 def evaluate(
     config: Annotated[Path, typer.Argument(help="YAML file, for instance configs/evaluate/smoke.yaml")],
-    output: Annotated[Path, typer.Option(help="The evaluation's folder; given again, it goes on there")],
+    output: Annotated[str, typer.Option(help="The evaluation's folder; given again, it goes on there")],
     methods: Annotated[str | None, typer.Option(help="Only these of the configuration now: a,b")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many sets of each method and seed now")
@@ -33,13 +34,13 @@ def evaluate(
     from pipeline.evaluate.command import evaluate as run
     from pipeline.evaluate.config import load_evaluation
 
-    if "://" in str(output):
-        raise UserError(f"--output {output}: evaluations are kept in a folder that all workers see")
+    if is_uri(output) or not output.strip():
+        raise UserError(f"--output {output}: evaluations are kept in a folder that all workers see; give one")
     chosen = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
     request = EvaluateRequest(
         config=load_evaluation(config, overrides or ()),
         folder=config.resolve().parent,
-        root=output,
+        root=Path(output).expanduser(),
         methods=chosen,
         limit=limit,
         overwrite=overwrite,

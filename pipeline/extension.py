@@ -115,5 +115,5 @@ def _refuse(lost: pa.Table, what: str, way: str = "") -> None:
         first = lost["source_key"][0].as_py()
         raise UserError(
             f"the source has {counted(lost.num_rows, 'item')} of the dataset {what}, the first is {first!r}; "
-            f"--extend only adds: {way}restore what was there, or begin anew with --overwrite"
+            f"what is there only grows: {way}restore what was there, or begin anew with --overwrite"
         )

@@ -35,6 +35,10 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
     for key in values:
         if key not in known:
             raise UserError(f"{path}.{key}: no such key{nearest(str(key), known)}")
+    for key, field in known.items():
+        required = field.default is field.default_factory is dataclasses.MISSING
+        if required and key not in values:
+            raise UserError(f"{path}.{key}: is missing; give it")
     checked = {key: _checked(hints[key], value, known[key], f"{path}.{key}") for key, value in values.items()}
     try:
         return cls(**checked)

@@ -119,17 +119,17 @@ class Drawing:
         found, seconds = [], 0.0
         for individuals, pictures in zip(alone, given, strict=True):
             subject = _subject(individuals, kind, teacher, pictures, ())
-            folder = self._folder / teacher.method / _name_of(teacher, individuals)
+            folder = self._folder / teacher.method / _name_of(self._sampler, teacher, individuals)
             state, took = learned(folder, lambda s=subject: teacher.built().fit(pipe, s, sampling))
             found.append(state)
             seconds += took
         return found, seconds
 
 
-def _name_of(teacher: Setting, individuals: Sequence[Individual]) -> str:
-    """A folder's name: readable, and no other subjects' or options'."""
+def _name_of(sampler: TextToImage, teacher: Setting, individuals: Sequence[Individual]) -> str:
+    """A folder's name: readable, and no other subjects', options' or model's."""
     how = {name: value for name, value in asdict(teacher).items() if name not in ("curve", "about")}
-    told = json.dumps([how, *(asdict(each) for each in individuals)], sort_keys=True)
+    told = json.dumps([asdict(sampler), how, *(asdict(each) for each in individuals)], sort_keys=True)
     names = "+".join(
         "".join(c if c.isalnum() or c in "-_" else "-" for c in each.name) for each in individuals
     )

@@ -19,6 +19,7 @@ STARTS_RAY = (
     "pipeline/test_ray_job.py",
     "pipeline/test_ray_start.py",
     "pipeline/test_stopping.py",
+    "pipeline/evaluate/test_on_ray.py",
     "pipeline/train/test_on_ray.py",
 )
 

@@ -17,7 +17,7 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_FOLDERS = ("source", "timings", "events", "inflight", "intents")
+_FOLDERS = ("source", "timings", "events", "inflight", "intents", "subjects")
 
 
 def special_files(root: Place, *names: str) -> Iterator[tuple[Path, str]]:

@@ -21,7 +21,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNREADABLE = "unreadable"
 _REBUILT = ("shards.json", "index.parquet")
 _NEEDED = ("config.yaml", "manifest.json", *_REBUILT)
-_LOGS = ("timings", "events", "events.jsonl", "inflight", "intents", "lease.json")
+_LOGS = ("timings", "events", "events.jsonl", "inflight", "intents", "lease.json", "subjects")
 """What runs leave beside what they make; not looked at."""
 
 

@@ -29,12 +29,17 @@ def evaluated_rows(root: Path) -> list[Row]:
     """A row for each picture that was asked for: what was asked, what became of it, its costs and scores.
 
     `scores` is a mapping; it is empty of pictures that are not there. `image` is the path of the picture
-    below `root`, None if there is none. Also writes these pictures, where they are not there yet.
+    below `root`, None if there is none. Also writes these pictures, and removes those of another evaluation.
     """
-    return sorted(
+    rows = sorted(
         (row for shard in committed_shards(root, SPLIT) for row in _rows(root, shard)),
         key=lambda row: (row["setting"], row["set"], row["seed"], row["place"]),
     )
+    ours = {root / row["image"] for row in rows if row["image"]}
+    for path in (root / "images").rglob("*.jpg"):
+        if path not in ours:
+            path.unlink()
+    return rows
 
 
 def _rows(root: Path, shard: ShardFiles) -> Iterator[Row]:
@@ -56,10 +61,10 @@ def _rows(root: Path, shard: ShardFiles) -> Iterator[Row]:
         told |= {"prompt": asked.get("prompt"), "scores": _scores(row), "image": None}
         if row["status"] == OK:
             told["image"] = f"images/{setting}/{name}/{seed:04d}-{told['place']:02d}.jpg"
-            if not (root / told["image"]).is_file():
-                tar = tar if tar is not None else shard.tar.read_bytes()
-                picture = tar[row["jpg_offset"] : row["jpg_offset"] + row["jpg_size"]]
-                replace(root / told["image"], picture)
+            tar = tar if tar is not None else shard.tar.read_bytes()
+            picture = tar[row["jpg_offset"] : row["jpg_offset"] + row["jpg_size"]]
+            if not (path := root / told["image"]).is_file() or path.read_bytes() != picture:
+                replace(path, picture)
         yield told
 
 

@@ -47,14 +47,14 @@ def checked(protocol: Protocol, where: str) -> Protocol:
     """
     if not protocol.sets:
         raise UserError(f"{where}: it has no sets; give subjects and prompts")
+    for each in protocol.sets:
+        _check_set(each, where)
     names = [each.name for each in protocol.sets]
     for place, name in enumerate(names):
         if name in names[:place]:
             raise UserError(f"{where}: two sets are called '{name}'; give each a name of its own")
         if not name or "/" in name:
             raise UserError(f"{where}: a set is called '{name}'; its name is one of folders, without a slash")
-    for each in protocol.sets:
-        _check_set(each, where)
     sizes = {len(each.prompts): each.name for each in protocol.sets}
     if len(sizes) > 1:
         told = ", ".join(f"'{name}' has {counted(size, 'prompt')}" for size, name in sizes.items())

@@ -75,7 +75,15 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
 
 
 def _columns(methods: Sequence[Method]) -> list[str]:
-    return [name for name in MAIN if any(name in method.values for method in methods)]
+    there = {name for method in methods for name in method.values}
+    if all(_same(method) for method in methods):
+        there -= {"judge_all_reference"}
+    return [name for name in MAIN if name in there]
+
+
+def _same(method: Method) -> bool:
+    """Whether no set has several subjects: then one is all."""
+    return method.values.get("judge_all_reference") == method.values.get("judge_identity_reference")
 
 
 def _values(methods: Sequence[Method]) -> Iterator[str]:

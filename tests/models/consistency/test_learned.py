@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A subject is learnt once, however many processes ask for it, and whatever befalls them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.consistency.learned import learned
+from models.consistency.state import BadState, State
+
+ROOT = Path(__file__).parents[3]
+ASKS = """
+import sys, time, os
+from pathlib import Path
+import torch
+from models.consistency.learned import learned
+from models.consistency.state import State
+folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+def learn():
+    with (folder.parent / "calls").open("a") as calls:
+        calls.write(f"{os.getpid()}\\n")
+    time.sleep(seconds)
+    return State("dco", {"words": ["cat"]}, {"row": torch.full((3,), float(os.getpid()))})
+state, took = learned(folder, learn)
+print(int(state.tensors["row"][0]))
+"""
+
+
+def asking(folder, seconds):
+    command = [sys.executable, "-c", ASKS, str(folder), str(seconds)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_of_two_processes_one_learns_and_both_have_it(tmp_path):
+    runs = [asking(tmp_path / "cat", 1.0) for _ in range(2)]
+    told = [run.communicate(timeout=120)[0].strip() for run in runs]
+    calls = (tmp_path / "calls").read_text().split()
+    assert len(calls) == 1
+    assert told == calls * 2
+
+
+def test_whoever_is_killed_while_learning_leaves_it_to_the_next(tmp_path):
+    first = asking(tmp_path / "cat", 60)
+    while not (tmp_path / "calls").exists():
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    second = asking(tmp_path / "cat", 0)
+    assert second.communicate(timeout=120)[0].strip() == str(second.pid)
+
+
+def test_how_long_it_took_is_remembered(tmp_path):
+    def learn():
+        time.sleep(0.05)
+        return State("dco", {}, {"row": torch.ones(2)})
+
+    _, took = learned(tmp_path / "cat", learn)
+    state, again = learned(tmp_path / "cat", lambda: pytest.fail("it is learnt already"))
+    assert took == again >= 0.05
+    assert state.tensors["row"].tolist() == [1, 1]
+
+
+def test_what_is_damaged_is_told(tmp_path):
+    learned(tmp_path / "cat", lambda: State("dco", {}, {"row": torch.ones(2)}))
+    (tmp_path / "cat" / "state.safetensors").write_bytes(b"no")
+    with pytest.raises(BadState, match="tune the subject again"):
+        learned(tmp_path / "cat", lambda: State("dco", {}, {}))

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The smoke configuration as a person runs it, and what is left by runs that were cut off."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.pipeline.runs import ROOT, digests, subjectforge
+
+SMOKE = ROOT / "configs" / "evaluate" / "smoke.yaml"
+LOCAL = ("--executor", "local")
+
+
+def evaluated(config, output, *arguments):
+    run = subjectforge("evaluate", config, "--output", output, *arguments, *LOCAL)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+    return run.stdout
+
+
+def pictures(output):
+    return {str(p.relative_to(output)): p.read_bytes() for p in (output / "images").rglob("*.jpg")}
+
+
+def small(folder, **changed):
+    """Two methods, one of which learns, on one subject."""
+    values = yaml.safe_load(SMOKE.read_text())
+    values["methods"] = {"plain": {}, "cones2": values["methods"]["cones2"]}
+    values |= {"world": {"subjects": 2, "prompts": 2, "references": 2}, "seeds": [0, 1]}
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(values | changed))
+    return path
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    output = tmp_path_factory.mktemp("evaluation") / "smoke"
+    return output, evaluated(SMOKE, output)
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    evaluated(small(folder), folder / "whole")
+    return folder / "small.yaml", folder / "whole"
+
+
+def test_every_method_is_drawn_measured_and_told(smoke):
+    output, told = smoke
+    methods = [*yaml.safe_load(SMOKE.read_text())["methods"]]
+    found = json.loads((output / "results.json").read_text())
+    assert [*found["methods"]] == methods
+    table = pq.read_table(output / "results.parquet")
+    assert table.num_rows == len(methods) * 2 * 3
+    assert {*table["status"].to_pylist()} == {"ok"}
+    for name in ("clip_t_whole", "dino_subject_reference", "judge_identity_pairs", "layout_pairs", "found"):
+        assert table[name].null_count == 0
+    for name, method in found["methods"].items():
+        assert method["drawn"] == method["pictures"] == 6
+        assert f"| {name} |" in told
+        assert f"| {name} |" in (output / "table.md").read_text()
+        learns = name in ("oneactor", "cones2", "dco", "dco-w1")
+        assert (method["tuning_seconds"] > 0) == (method["subject_bytes"] > 0) == learns
+    assert found["judge"]["noun"] > 0.9
+
+
+def test_the_folder_is_a_dataset_like_any_other(smoke):
+    output, _ = smoke
+    run = subjectforge("verify", output)
+    assert run.returncode == 0, run.stdout
+    sample = subjectforge("inspect", output, "--key", "00000-00000", "--png", output.parent / "a.png")
+    assert sample.returncode == 0, sample.stderr
+
+
+def test_a_knob_of_one_method_uses_what_was_learnt_once(smoke):
+    output, _ = smoke
+    learnt = [*(output / "_meta" / "subjects" / "dco").iterdir()]
+    assert len([path for path in learnt if path.is_dir()]) == 2
+    rows = pq.read_table(output / "results.parquet").to_pylist()
+    took = {s: {r["tuning_seconds"] for r in rows if r["setting"] == s} for s in ("dco", "dco-w1")}
+    assert took["dco"] == took["dco-w1"]
+
+
+def test_the_report_needs_nothing_else(smoke):
+    page = (smoke[0] / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert page.count("<svg") >= 5
+    assert page.count("data:image/jpeg;base64,") >= 2 * 7 * 3
+    assert "<script" not in page
+
+
+def test_again_there_is_nothing_to_draw(small_run):
+    config, whole = small_run
+    before = pictures(whole)
+    assert ": 0 sets to draw now" in evaluated(config, whole)
+    assert pictures(whole) == before
+
+
+def test_what_methods_draw_is_the_same_alone_and_in_any_part(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "parts"
+    told = evaluated(config, output, "--methods", "cones2", "--limit", "1")
+    assert ": 2 sets to draw now" in told
+    assert "| plain |" not in (output / "table.md").read_text()
+    assert ": 6 sets to draw now" in evaluated(config, output)
+    assert pictures(output) == pictures(whole)
+
+
+def test_another_method_is_added_and_another_option_refused(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    values = yaml.safe_load(config.read_text())
+    more = tmp_path / "more.yaml"
+    values["methods"]["consistory"] = {}
+    more.write_text(yaml.safe_dump(values))
+    assert ": 4 sets to draw now" in evaluated(more, output)
+    assert {*pictures(whole)} < {*pictures(output)}
+    values["methods"]["cones2"]["options"]["steps"] = 3
+    more.write_text(yaml.safe_dump(values))
+    run = subjectforge("evaluate", more, "--output", output, *LOCAL)
+    assert run.returncode == 2
+    assert "changed, the first is 'cones2/000000/" in run.stderr
+    assert "begin anew with --overwrite" in run.stderr
+
+
+def test_overwritten_nothing_of_the_old_is_left(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    values = yaml.safe_load(config.read_text())
+    del values["methods"]["cones2"]
+    values["sampler"]["steps"] = 5
+    fewer = tmp_path / "fewer.yaml"
+    fewer.write_text(yaml.safe_dump(values))
+    evaluated(fewer, output, "--overwrite")
+    assert not (output / "images" / "cones2").is_dir() or not [*(output / "images" / "cones2").rglob("*.jpg")]
+    assert not (output / "_meta" / "subjects").exists() or not [
+        *(output / "_meta" / "subjects").rglob("*.json")
+    ]
+    assert pictures(output).keys() == {name for name in pictures(whole) if name.startswith("images/plain")}
+    assert pictures(output) != {name: b for name, b in pictures(whole).items() if "plain" in name}
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "pipeline", "evaluate", str(config), "--output", str(output), *LOCAL]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while not [*output.glob("data/*/*_stats.json")] and run.poll() is None:
+            time.sleep(0.05)
+        run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    assert not (output / "results.json").exists()
+    evaluated(config, output)
+    assert pictures(output) == pictures(whole)
+    assert digests(output).keys() == digests(whole).keys()
+
+
+def test_what_cannot_run_is_told_and_counted(tmp_path):
+    lacking = {"method": "subject-diffusion", "model": str(tmp_path / "nowhere")}
+    methods = {"plain": {}, "lacking": lacking, "wrong": {"method": "cones2", "given": 0}}
+    config = small(tmp_path, methods=methods, seeds=[0])
+    told = evaluated(config, tmp_path / "run")
+    assert "- lacking: 4 of 4, generate: cannot_run: no weights for" in told
+    assert "- wrong: 4 of 4, generate: cannot_run: " in told
+    table = pq.read_table(tmp_path / "run" / "results.parquet").to_pylist()
+    assert {row["status"] for row in table if row["setting"] == "lacking"} == {"rejected"}
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["methods"]
+    assert found["lacking"]["drawn"] == 0
+    assert found["lacking"]["values"] == {}

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation's configuration may not say, each in one line that says what and where."""
+
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.evaluate.config import load_evaluation
+from tests.pipeline.runs import one_line, subjectforge
+
+PROTOCOL = {
+    "subjects": [{"name": "dog-1", "word": "dog"}],
+    "templates": ["a dog on the beach", "a dog at night"],
+}
+CONFIG = {"prompts": "prompts.yaml", "methods": {"plain": {}}, "metrics": {"judge": {}}}
+
+
+def written(folder, protocol=PROTOCOL, **changed):
+    (folder / "prompts.yaml").write_text(yaml.safe_dump(protocol))
+    path = folder / "evaluation.yaml"
+    path.write_text(yaml.safe_dump({**CONFIG, **changed}))
+    return path
+
+
+def test_what_is_right_is_read(tmp_path):
+    config = load_evaluation(written(tmp_path))
+    (each,) = config.protocol.sets
+    assert each.prompts == ("a dog on the beach", "a dog at night")
+    assert config.prompts == 2
+    assert config.settings["plain"].method == "plain"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"methods": {"plain": {}, "dreambooht": {}}},
+            "methods.dreambooht.method: no such method; did you mean",
+        ),
+        ({"methods": {"plain": {"options": {"lr": 1}}}}, "methods.plain.options.lr: no such key"),
+        ({"methods": {"plain": {}, "dco": {"options": {"steps": 0}}}}, "steps is 0; it must be 1 or more"),
+        ({"methods": {"plain": {"learned_as": "x"}}}, "methods.plain.learned_as: no method is called 'x'"),
+        ({"methods": {}}, "methods: list them by name"),
+        ({"metrics": {"fid": {}}}, "metrics.fid: no metric is called 'fid'; known: clip_t"),
+        ({"metrics": {"dino": {"model": 3}}}, "metrics.dino.model"),
+        ({"metrics": {"dino": {"regions": ["middle"]}}}, "metrics.dino.regions"),
+        ({"baseline": "consistory"}, "baseline: no method is called 'consistory'"),
+        ({"seeds": [1, 1]}, "give at least one, each once"),
+        ({"seeds": []}, "give at least one, each once"),
+        ({"world": {"subjects": 2}}, "give either world or prompts"),
+        ({"prompts": None}, "give either world or prompts"),
+        ({"world": {"subjects": 0}, "prompts": None}, "world.subjects"),
+        ({"prompts": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"colour": 1}, "colour: no such key"),
+        ({"sampler": {"step": 3}}, "sampler.step: no such key"),
+    ],
+)
+def test_a_configuration_that_cannot_be(tmp_path, changed, words):
+    with pytest.raises(UserError) as refusal:
+        load_evaluation(written(tmp_path, **changed))
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"templates": ["a cat on the beach"]},
+            "'a cat on the beach' of set 'dog-1' does not have its subject's",
+        ),
+        ({"templates": []}, "set 'dog-1' has no prompt"),
+        ({"subjects": []}, "it has no subjects"),
+        ({"subjects": [{"name": "a/b", "word": "dog"}]}, "without a slash"),
+        ({"subjects": [{"name": "a"}]}, "word"),
+        ({"sets": [{"subjects": ["dog-2"]}]}, "no subject is called 'dog-2'"),
+        ({"sets": [{"subjects": []}]}, "has no subject"),
+        ({"sets": [{"subjects": ["dog-1"]}, {"subjects": ["dog-1"]}]}, "two sets are called 'dog-1'"),
+        ({"sets": [{"subjects": ["dog-1"], "boxes": []}]}, "has 0 boxes for 1 subject"),
+        (
+            {"sets": [{"subjects": ["dog-1"]}, {"name": "x", "subjects": ["dog-1"], "prompts": ["a dog"]}]},
+            "all sets must have as many prompts; 'dog-1' has 2 prompts, 'x' has 1 prompt",
+        ),
+        ({"subjects": [{"name": "a", "word": "dog", "references": ["b.jpg"]}]}, "b.jpg"),
+    ],
+)
+def test_a_protocol_that_cannot_be(tmp_path, changed, words):
+    with pytest.raises(UserError) as refusal:
+        load_evaluation(written(tmp_path, {**PROTOCOL, **changed}))
+    assert words in str(refusal.value)
+
+
+def test_an_empty_file_of_prompts(tmp_path):
+    path = written(tmp_path)
+    (tmp_path / "prompts.yaml").write_text("")
+    with pytest.raises(UserError, match="has no subjects"):
+        load_evaluation(path)
+
+
+def test_a_folder_of_references_stands_for_its_pictures(tmp_path):
+    (tmp_path / "dog").mkdir()
+    subjects = [{"name": "a", "word": "dog", "references": ["dog"]}]
+    path = written(tmp_path, {**PROTOCOL, "subjects": subjects})
+    with pytest.raises(UserError, match="has no pictures"):
+        load_evaluation(path)
+    for name in ("2.png", "1.jpg", "notes.txt"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "dog" / name, "PNG")
+    found = load_evaluation(path).protocol.sets[0].individuals[0].references
+    assert [name.rpartition("/")[2] for name in found] == ["1.jpg", "2.png"]
+
+
+def test_texts_of_several_subjects_are_joined(tmp_path):
+    subjects = [{"name": "a", "word": "dog", "text": "a small dog"}, {"name": "b", "word": "cat"}]
+    sets = [{"subjects": ["a", "b"], "templates": ["{} on the beach"]}]
+    config = load_evaluation(written(tmp_path, {"subjects": subjects, "sets": sets}))
+    assert config.protocol.sets[0].prompts == ("a small dog and a cat on the beach",)
+    assert config.protocol.sets[0].name == "a+b"
+
+
+def test_on_the_command_line_too(tmp_path):
+    path = written(tmp_path)
+    local = ("--executor", "local")
+    line = one_line(
+        subjectforge("evaluate", path, "--output", tmp_path / "run", "--methods", "plian", *local)
+    )
+    assert "--methods plian: no such method in the configuration; did you mean 'plain'?" in line
+    line = one_line(subjectforge("evaluate", path, "--output", "s3://bucket/run", *local))
+    assert "evaluations are kept in a folder" in line
+    assert not (tmp_path / "run").exists()

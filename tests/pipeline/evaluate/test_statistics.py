@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from pipeline.evaluate.statistics import by_subject, difference, estimate, mean_ranks
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says():
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(200):
+        found = estimate(rng.normal(3.0, 1.0, 24).tolist())
+        held += found.low <= 3.0 <= found.high
+        assert found.low <= found.mean <= found.high
+    assert 0.88 <= held / 200 <= 0.99
+
+
+def test_subjects_count_the_same_however_many_pictures_they_have():
+    rows = [("a", 1.0)] * 9 + [("b", 0.0)]
+    assert estimate([*by_subject(rows).values()]).mean == 0.5
+
+
+def test_one_subject_or_none_of_difference_has_no_width():
+    assert estimate([0.5]).low == estimate([0.5]).high == 0.5
+    assert not estimate([0.5]).apart
+    assert estimate([0.25] * 7).low == 0.25
+
+
+def test_paired_differences_leave_out_what_subjects_have_in_common():
+    rng = np.random.default_rng(1)
+    levels = {str(n): float(level) for n, level in enumerate(rng.normal(0, 10, 30))}
+    better = {name: level + 0.5 + 0.1 * float(rng.normal()) for name, level in levels.items()}
+    found = difference(better, levels)
+    assert found.apart
+    assert found.mean == pytest.approx(0.5, abs=0.1)
+    assert not (estimate([*better.values()]).low > estimate([*levels.values()]).mean)
+
+
+def test_only_common_subjects_are_compared():
+    assert difference({"a": 1.0, "b": 5.0}, {"a": 0.0, "c": 9.0}).mean == 1.0
+    assert difference({"a": 1.0}, {"b": 1.0}) is None
+
+
+def test_ranks_follow_the_better_direction_and_share_ties():
+    settings = {"x": {"1": 0.9, "2": 0.5}, "y": {"1": 0.1, "2": 0.5}, "z": {"1": 0.5, "2": 0.1, "3": 7.0}}
+    assert mean_ranks(settings, higher=True) == {"x": 1.25, "y": 2.25, "z": 2.5}
+    assert mean_ranks(settings, higher=False) == {"x": 2.75, "y": 1.75, "z": 1.5}
+    assert mean_ranks({}, higher=True) == {}

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from models.consistency.words import whole_words
+from models.miniature.world import Identity, held_out_identity
+from models.references import BadReference, opened_reference
+from pipeline.evaluate.sets import checked
+from pipeline.evaluate.world import World, world_protocol
+
+
+def test_subjects_are_held_out_and_none_is_there_twice():
+    protocol = world_protocol(World(subjects=24))
+    identities = [Identity(**each.truth[0]["identities"][0]) for each in protocol.sets]
+    assert all(map(held_out_identity, identities))
+    assert len({*identities}) == 24
+    assert len({identity.noun for identity in identities}) == 12
+
+
+def test_the_same_configuration_asks_for_the_same():
+    assert world_protocol(World(together=(1, 3))) == world_protocol(World(together=(1, 3)))
+    assert world_protocol(World(seed=1)) != world_protocol(World(seed=2))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_sets_of_several_subjects_are_of_different_nouns_each_with_a_place(count):
+    protocol = checked(world_protocol(World(together=(count,), sets=10)), "here")
+    assert len(protocol.sets) == 10
+    for each in protocol.sets:
+        words = [individual.word for individual in each.individuals]
+        assert len({*words}) == count
+        assert (each.boxes is None) == (count == 1)
+        for prompt, truth in zip(each.prompts, each.truth, strict=True):
+            assert all(whole_words(prompt, word) for word in words)
+            assert [one["noun"] for one in truth["identities"]] == words
+        assert len({truth["background"] for truth in each.truth}) == 5
+
+
+def test_references_show_the_identity_that_their_name_says():
+    (each,) = world_protocol(World(subjects=1)).sets
+    (individual,) = each.individuals
+    pictures = [opened_reference(name) for name in individual.references]
+    assert len(pictures) == len(individual.captions) == 4
+    assert len({picture.tobytes() for picture in pictures}) == 4
+
+
+@pytest.mark.parametrize("name", ["miniature:cat/0", "miniature:cat-red-blue-plain-slim-0/9", "nowhere.png"])
+def test_a_reference_that_is_none_is_named(name):
+    with pytest.raises(BadReference, match=name.partition("/")[0]):
+        opened_reference(name)
+
+
+def test_without_references_nobody_has_to_look_like_anybody():
+    (each,) = world_protocol(World(subjects=1, references=0)).sets
+    assert "identities" not in each.truth[0]
+    assert each.individuals[0].references == ()
