@@ -15,6 +15,7 @@ from models.generation import TextToImage
 from models.metrics import metric_class
 from pipeline.config import BuildConfig, apply_override
 from pipeline.errors import UserError
+from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
 from pipeline.evaluate.prompt_file import read_protocol
 from pipeline.evaluate.sets import Protocol, checked
 from pipeline.evaluate.world import World, world_protocol
@@ -52,6 +53,8 @@ class _Given:
     """Sets of the miniature's world."""
     prompts: str | None = None
     """Path of a protocol's file, beside this one."""
+    dreambench: DreamBench | None = None
+    """Sets of a local folder in DreamBench's layout."""
     seeds: tuple[Annotated[int, Ge(0)], ...] = (0,)
     sampler: TextToImage = field(default_factory=TextToImage)
     negative: str | None = None
@@ -129,10 +132,12 @@ def _mapping(values: Any, name: str, path: Path) -> Mapping[str, Any]:
 
 
 def _protocol(given: _Given, path: Path) -> Protocol:
-    if (given.world is None) == (given.prompts is None):
-        raise UserError(f"{path.name}: give either world or prompts, which says what is drawn")
+    if sum(each is not None for each in (given.world, given.prompts, given.dreambench)) != 1:
+        raise UserError(f"{path.name}: give one of world, prompts and dreambench, which says what is drawn")
     if given.world is not None:
         return world_protocol(given.world)
+    if given.dreambench is not None:
+        return dreambench_protocol(given.dreambench, path.parent)
     assert given.prompts is not None
     return read_protocol(path.parent / given.prompts)
 
