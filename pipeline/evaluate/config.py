@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from pipeline.config import BuildConfig, apply_override
 from pipeline.errors import UserError
 from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
 from pipeline.evaluate.prompt_file import read_protocol
-from pipeline.evaluate.sets import Protocol, checked
+from pipeline.evaluate.sets import Protocol, Reported, checked
 from pipeline.evaluate.world import World, world_protocol
 from pipeline.fields import build, nearest
 from pipeline.yaml_file import read_yaml
@@ -61,6 +61,8 @@ class _Given:
     baseline: str = "plain"
     """The setting that all others are compared with."""
     finding: Finding = field(default_factory=Finding)
+    reported: tuple[Any, ...] = ()
+    """Published rows to show beside: `method`, `values` by name, `source`."""
     workers: Resources = field(default_factory=Resources)
 
 
@@ -112,8 +114,10 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
         raise UserError(f"{path.name}: baseline: no method is called '{given.baseline}' in methods")
     if not given.seeds or len({*given.seeds}) < len(given.seeds):
         raise UserError(f"{path.name}: seeds are {[*given.seeds]}; give at least one, each once")
+    protocol = checked(_protocol(given, path), given.prompts or path.name)
+    rows = [build(Reported, row, f"{path.name}: reported.{k}") for k, row in enumerate(given.reported)]
     return EvaluateConfig(
-        protocol=checked(_protocol(given, path), given.prompts or path.name),
+        protocol=replace(protocol, reported=tuple(rows)),
         settings=settings,
         metrics={name: _metric(name, values, path.name) for name, values in metrics.items()},
         seeds=given.seeds,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sets from a local folder in DreamBench's layout: a folder of pictures for each subject.
 
-DreamBench is the data of DreamBooth (Ruiz et al. 2023), 30 subjects of 4 to 6 pictures and 25 prompts each; its
-pictures may not be passed on. Where its `prompts_and_classes.txt` lies beside the folders, its classes and
-prompts are used, without a made-up word; else the classes below and prompts of our own.
+DreamBench is the data of DreamBooth (Ruiz et al. 2023), 30 subjects of 4 to 6 pictures and 25 prompts each;
+its pictures may not be passed on. Where its `prompts_and_classes.txt` lies beside the folders, its classes
+and prompts are used, without a made-up word; else the classes below and prompts of our own.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ its subjects, joined by "and". Paths are those beside the file; a folder stands 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,6 @@ class _File:
     subjects: tuple[Any, ...] = ()
     templates: tuple[str, ...] = ()
     sets: tuple[Any, ...] = ()
-    reported: tuple[Any, ...] = field(default_factory=tuple)
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -71,7 +70,6 @@ def read_protocol(path: Path) -> Protocol:
     return Protocol(
         sets=tuple(_set(each, by_name, told.templates, path) for each in sets),
         source=" ".join(told.source.split()),
-        reported=told.reported,
     )
 
 

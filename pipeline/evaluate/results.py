@@ -39,7 +39,7 @@ def write_results(config: EvaluateConfig, root: Path) -> None:
         "metrics": {name: _about(metric) for name, metric in config.metrics.items()},
         "judge": judged,
         "methods": {method.name: _plain(method, config) for method in methods},
-        "reported": [dict(row) for row in config.protocol.reported],
+        "reported": [asdict(row) for row in config.protocol.reported],
     }
     replace(root / "results.json", (json.dumps(found, indent=1) + "\n").encode())
     replace(root / "table.md", markdown(methods, config, judged).encode())

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from models.consistency.words import whole_words
@@ -29,14 +29,23 @@ class SubjectSet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reported:
+    """A row that somebody else has published."""
+
+    method: str
+    values: Mapping[str, Any]
+    """By name, as they were printed."""
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """All sets of an evaluation."""
 
     sets: tuple[SubjectSet, ...]
     source: str = ""
     """Whose protocol it is, and what differs."""
-    reported: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
-    """Published rows: `method`, `values` by metric, `source`, and `note`."""
+    reported: tuple[Reported, ...] = ()
 
 
 def checked(protocol: Protocol, where: str) -> Protocol:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pipeline.evaluate.config import EvaluateConfig
+from pipeline.evaluate.sets import Reported
 from pipeline.evaluate.statistics import Estimate
 from pipeline.evaluate.summary import Method
 
@@ -128,14 +128,14 @@ def _missing(methods: Sequence[Method]) -> Iterator[str]:
             yield f"- {method.name}: {count} of {method.pictures}, {why}"
 
 
-def _reported(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    names = [*dict.fromkeys(name for row in rows for name in row["values"])]
+def _reported(rows: Sequence[Reported]) -> Iterator[str]:
+    names = [*dict.fromkeys(name for row in rows for name in row.values)]
     yield "Published elsewhere, with other models, prompts and pictures; not run here."
     yield ""
     yield _line("method (reported)", *names, "source")
     yield _rule(len(names) + 2)
     for row in rows:
-        yield _line(row["method"], *(str(row["values"].get(name, "-")) for name in names), row["source"])
+        yield _line(row.method, *(str(row.values.get(name, "-")) for name in names), row.source)
 
 
 def told(value: Estimate | None) -> str:
