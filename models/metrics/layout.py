@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from models.metrics.dino import Dino
-from models.metrics.embedding import Embedder
+from models.metrics.encoder import Embedder
 from models.metrics.image_set import ImageSet, Measure, Scores
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.backends.bounds import Count
-from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
+from models.metrics.encoder import ABSENT, Embedder, EncoderMetric
 from models.metrics.image_set import ImageSet, Measure, Scores
 from models.metrics.regions import Ground, Region, cut_out, without
 
@@ -23,22 +22,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-NOTHING_SHOWN = 0.0
-"""The cosine that stands for a subject which is not there."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class TextMetric(Runtime):
-    """How well pictures show what their prompts say; cosines in [-1, 1]."""
+class TextMetric(EncoderMetric):
+    """How well pictures show what their prompts say: the whole prompt, whichever part is looked at."""
 
-    name: ClassVar[str]
-    better: ClassVar[str] = "higher"
-    regions: tuple[Region, ...] = ("whole", "subject", "background")
-    """Which parts of pictures are compared with the whole prompt."""
     ground: Ground = "white"
     """What cut-outs are laid on."""
-    batch_size: Count = 32
-    """Pictures a forward pass."""
 
     @abstractmethod
     def parts(self) -> tuple[Any, Any, Any]:
@@ -47,6 +37,10 @@ class TextMetric(Runtime):
     @abstractmethod
     def padded(self) -> str:
         """How texts are padded in this model's training."""
+
+    def embed(self, model: Any, pixels: Tensor) -> Tensor:
+        """What texts are compared with."""
+        return _plain(model.get_image_features(pixels))
 
     def load(self) -> Measure:
         """The metric with its weights.
@@ -65,16 +59,17 @@ class TextMetric(Runtime):
 
 class _Loaded:
     def __init__(self, metric: TextMetric, processor: Any, tokenizer: Any, model: Any) -> None:
-        self._metric, self._processor, self._tokenizer, self._model = metric, processor, tokenizer, model
+        self._metric, self._tokenizer, self._model = metric, tokenizer, model
+        self._embedder = Embedder(metric, processor, model)
 
     def __call__(self, images: ImageSet) -> list[Scores]:
         metric, text_ND = self._metric, self._texts(images.prompts)
         scores: list[Scores] = [{} for _ in images.pictures]
         for region in metric.regions:
             views = [_views(images, place, region, metric.ground) for place in range(len(images.pictures))]
-            seen = iter(self._images([view for some in views for view in some if view is not None]))
+            seen = iter(self._embedder([view for some in views for view in some if view is not None]))
             for place, some in enumerate(views):
-                values = [NOTHING_SHOWN if v is None else float(next(seen) @ text_ND[place]) for v in some]
+                values = [ABSENT if v is None else float(next(seen) @ text_ND[place]) for v in some]
                 scores[place][f"{metric.name}_{region}"] = float(np.mean(values))
         return scores
 
@@ -95,19 +90,6 @@ class _Loaded:
         with torch.inference_mode():
             found = self._model.get_text_features(**tokens.to(self._model.device))
         return F.normalize(_plain(found).float(), dim=-1).cpu()
-
-    def _images(self, views: Sequence[Image]) -> list[Tensor]:
-        import torch
-        import torch.nn.functional as F
-
-        found: list[Tensor] = []
-        for start in range(0, len(views), self._metric.batch_size):
-            some = [view.convert("RGB") for view in views[start : start + self._metric.batch_size]]
-            pixels = self._processor(images=some, return_tensors="pt").pixel_values
-            with torch.inference_mode():
-                out = self._model.get_image_features(pixels.to(self._model.device, self._model.dtype))
-            found += F.normalize(_plain(out).float(), dim=-1).cpu().unbind()
-        return found
 
 
 def _plain(found: Any) -> Tensor:
