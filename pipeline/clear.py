@@ -11,6 +11,7 @@ from pipeline.dataset.layout import (
     index_path,
     meta_folder,
     report_path,
+    result_paths,
     shards_path,
     source_folder,
     split_folders,
@@ -36,6 +37,11 @@ def clear_dataset(root: Place) -> None:
                 record.unlink(missing_ok=True)
         for place in (report_path, card_path, digests_path, index_path, shards_path):
             place(root).unlink(missing_ok=True)
+        for path in result_paths(root):
+            if path.is_dir():
+                remove_below(path)
+            else:
+                path.unlink(missing_ok=True)
         meta = meta_folder(root)
         for folder in split_folders(root):
             _remove_shards(folder)

@@ -14,7 +14,7 @@ import yaml
 from models.backends.protocols import MissingWeights
 from models.backends.weights import weights_digest
 from pipeline.config import BuildConfig, fingerprint, resolved
-from pipeline.dataset.layout import config_path
+from pipeline.dataset.layout import config_path, result_paths
 from pipeline.dataset.parts import part_files
 from pipeline.errors import UserError
 from stages.backend import backends_of
@@ -110,6 +110,7 @@ def check_claim(root: Place, identity: Mapping[str, Any], overwrite: bool = Fals
                 _refuse_if_changed(root, old, identity)
             return True
         ours = {"_meta", "data", "README.md", "report.html"} if path.exists() else {"_meta"}
+        ours |= {result.name for result in result_paths(root)}
         # A run whose folder is removed leaves drafts: its workers end at once, but not before.
         ours |= {"data"} if holds_only_drafts(root / "data") else set()
         if root.exists() and any(found.name not in ours for found in root.iterdir()):

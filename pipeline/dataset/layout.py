@@ -139,6 +139,17 @@ def report_path(root: Place) -> Place:
     return root / "report.html"
 
 
+EVALUATION = "evaluation"
+"""The split of an evaluation's pictures."""
+
+
+def result_paths(root: Place) -> list[Place]:
+    """What an evaluation writes beside its dataset, a folder last; nothing if there is no evaluation."""
+    if not split_folder(root, EVALUATION).is_dir():
+        return []
+    return [root / name for name in ("results.parquet", "results.json", "table.md", "images")]
+
+
 def is_finished(root: Place) -> bool:
     """Whether all is there that follows from the shards; the digests are gone while the rest may be stale."""
     derived = (shards_path, index_path, digests_path, card_path, report_path)

@@ -15,8 +15,9 @@ from pipeline.build import RunOptions
 from pipeline.build_command import check_room, until_stopped
 from pipeline.context import forget_notes
 from pipeline.dataset.finish import finish_dataset
+from pipeline.dataset.layout import EVALUATION
 from pipeline.errors import UserError
-from pipeline.evaluate.config import SPLIT, EvaluateConfig
+from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.results import write_results
 from pipeline.evaluate.source import EvaluationSource, parts_of
 from pipeline.fields import nearest
@@ -70,7 +71,7 @@ def _evaluate(request: EvaluateRequest, options: RunOptions, stopper: Stopper) -
         print(_line(job, config))
         finishing = partial(_finish, config)
         if not job.todo:
-            finishing(root, SPLIT)
+            finishing(root, EVALUATION)
         else:
             outcome = steps.execute(job, options, lease, stopper=stopper, finishing=finishing)
             print(outcome.line())

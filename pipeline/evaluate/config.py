@@ -14,6 +14,7 @@ from models.consistency.registry import METHODS, entry
 from models.generation import TextToImage
 from models.metrics import metric_class
 from pipeline.config import BuildConfig, apply_override
+from pipeline.dataset.layout import EVALUATION as EVALUATION_SPLIT
 from pipeline.errors import UserError
 from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
 from pipeline.evaluate.prompt_file import read_protocol
@@ -32,8 +33,6 @@ from stages.segment import Segment
 from stages.select import Select
 from stages.setting import Setting
 from stages.write import Write
-
-SPLIT = "evaluation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,7 @@ class EvaluateConfig:
             "generate": Generate(sampler=self.sampler, negative=self.negative, resources=None),
             "find": Find(**found),
             "measure": Measure(metrics=self.metrics),
-            "write": Write(split=SPLIT),
+            "write": Write(split=EVALUATION_SPLIT),
         }
         return BuildConfig(shard_size=self.prompts, chain=tuple(EVALUATION), stages=stages)
 

@@ -11,9 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dataset.layout import committed_shards
+from pipeline.dataset.layout import EVALUATION, committed_shards
 from pipeline.dataset.shard_table import shard_table
-from pipeline.evaluate.config import SPLIT
 from pipeline.evaluate.source import parts_of
 from stages.columns import OK
 from stages.generate import ABOUT
@@ -32,7 +31,7 @@ def evaluated_rows(root: Path) -> list[Row]:
     below `root`, None if there is none. Also writes these pictures, and removes those of another evaluation.
     """
     rows = sorted(
-        (row for shard in committed_shards(root, SPLIT) for row in _rows(root, shard)),
+        (row for shard in committed_shards(root, EVALUATION) for row in _rows(root, shard)),
         key=lambda row: (row["setting"], row["set"], row["seed"], row["place"]),
     )
     ours = {root / row["image"] for row in rows if row["image"]}
