@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stages of an evaluation on real small models: what is found, what fails, and what is told of it."""
+
+import json
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from models.backends.grounding_dino import GroundingDino
+from models.backends.sam import Sam
+from models.generation import TextToImage
+from models.metrics.dino import Dino
+from models.miniature.world import Identity, Placement, Scene, render_scene
+from stages.columns import RAW
+from stages.detect import Detect
+from stages.find import Find
+from stages.finder import Finder, masks_of, nouns_of
+from stages.generate import Generate
+from stages.images import encoded
+from stages.measure import Measure
+from stages.references import References
+from stages.segment import Segment
+from stages.select import Select
+from stages.set_row import Individual, SetRow
+from stages.setting import Setting
+from stages.whole_set import set_function
+
+DETECT = Detect(detector=GroundingDino(model="miniature:detector"))
+SEGMENT = Segment(segmenter=Sam(model="miniature:segmenter"))
+CAT = "miniature:cat-red-blue-striped-slim-1"
+SAMPLER = TextToImage(steps=2)
+
+
+def asked(place=0, **changed):
+    values = {
+        "setting": "plain",
+        "method": Setting(method="plain"),
+        "name": "cat-1",
+        "seed": 3,
+        "individuals": (Individual(name="cat-1", word="cat", references=(f"{CAT}/0", f"{CAT}/1")),),
+        "prompt": f"a cat {('in the snow', 'at night')[place]}",
+        "place": place,
+    }
+    return SetRow(**{**values, **changed})
+
+
+def table_of(*rows):
+    keys = {"source_uri": "", "status": "ok"}
+    made = [
+        {**keys, "key": f"00000-{place:05d}", "source_key": str(place), "source_meta": row.text()}
+        for place, row in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(made, RAW)
+
+
+def scene(*subjects):
+    placed = [Placement(who, centre, 0.4, 0.0, False) for who, centre in subjects]
+    return render_scene(Scene("snow", tuple(placed), (5,)), 128)
+
+
+@pytest.fixture(scope="module")
+def finder():
+    return Finder(DETECT, Select(), SEGMENT)
+
+
+def test_a_row_is_the_same_after_it_was_text():
+    row = asked(
+        boxes=((0.0, 0.0, 0.5, 1.0),),
+        truth={"background": "snow"},
+        teacher=Setting(method="dco", options={"steps": 3}, curve="w"),
+    )
+    assert SetRow.read(row.text()) == row
+    with pytest.raises(ValueError, match="no row of an evaluation"):
+        SetRow.read(json.dumps({"setting": "plain"}))
+
+
+def test_subjects_are_found_where_they_are_and_missed_where_they_are_not(finder):
+    cat, mug = (Identity(noun, "red", "blue", "plain", "regular", 0) for noun in ("cat", "mug"))
+    both = scene((cat, (0.27, 0.5)), (mug, (0.73, 0.5)))
+    words = ["cat", "mug"]
+    found, nothing = finder(
+        [encoded(both.image)] * 2, [nouns_of(words, "a cat and a mug"), nouns_of(["tree"], "")]
+    )
+    for mask, truth in zip(masks_of(found, words), both.subjects, strict=True):
+        overlap = (mask & truth.mask).sum() / (mask | truth.mask).sum()
+        assert overlap > 0.7
+    assert masks_of(nothing, ["tree"]) == [None]
+
+
+def test_two_of_a_noun_are_two_masks(finder):
+    """The miniature's detector has never seen two; what several detections come to is asked here."""
+    cat = Identity("cat", "red", "white", "plain", "regular", 0)
+    pictures = [scene((cat, (x, 0.5))) for x in (0.27, 0.73)]
+    found = finder([encoded(each.image) for each in pictures], [nouns_of(["cat"], "a cat")] * 2)
+    entities = [entity for each in found for entity in each]
+    first, second = masks_of(entities, ["cat", "Cat"])
+    assert not (first & second).any()
+    assert masks_of(entities, ["cat", "cat", "cat"])[2] is None
+    assert masks_of(entities, ["dog", "cat"])[0] is None
+
+
+def drawn(row_of=asked):
+    table = References(detect=DETECT, segment=SEGMENT).setup()(table_of(row_of(0), row_of(1)))
+    return Generate(sampler=SAMPLER, folder="/nowhere").setup()(table)
+
+
+def test_a_set_goes_through_all_stages():
+    table = Find(detect=DETECT, segment=SEGMENT).setup()(drawn())
+    table = Measure(metrics={"dino": Dino(model="miniature:dino")}).setup()(table)
+    rows = table.to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert [row["place"] for row in rows] == [0, 1]
+    assert rows[0]["caption"] == "a cat in the snow"
+    assert "references" not in table.column_names
+    names = [{value["name"] for value in row["scores"]} for row in rows]
+    assert names[0] == names[1] >= {"found", "dino_subject_reference", "dino_subject_pairs"}
+
+
+def test_a_picture_without_its_subject_counts_as_a_failure():
+    table = drawn()
+    blank = encoded(Image.new("RGB", (64, 64), "white"))
+    cat = scene((Identity("cat", "red", "blue", "striped", "slim", 1), (0.5, 0.5))).image.resize((64, 64))
+    images = pa.array([blank, encoded(cat)], pa.large_binary())
+    table = table.set_column(table.column_names.index("image"), table.schema.field("image"), images)
+    table = Find(detect=DETECT, segment=SEGMENT).setup()(table)
+    table = Measure(metrics={"dino": Dino(model="miniature:dino")}).setup()(table)
+    first, second = ({value["name"]: value["value"] for value in row["scores"]} for row in table.to_pylist())
+    assert table["status"].to_pylist() == ["ok", "ok"]
+    assert first["found"] == first["dino_subject_reference"] == first["dino_subject_pairs"] == 0
+    assert second["found"] == 1
+    assert second["dino_subject_reference"] > 0 == second["dino_subject_pairs"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "words"),
+    [
+        ({"method": Setting(method="subject-diffusion", model="./nowhere")}, "cannot_run", "no weights"),
+        ({"method": Setting(method="cones2", given=0)}, "cannot_run", "picture"),
+        ({"prompt": "a dog", "method": Setting(method="consistory")}, "cannot_run", "does not have 'cat'"),
+    ],
+)
+def test_a_set_that_cannot_be_drawn_says_so_in_every_row(tmp_path, changed, reason, words):
+    table = References(detect=DETECT, segment=SEGMENT).setup()(
+        table_of(asked(0, **changed), asked(1, **changed))
+    )
+    rows = Generate(sampler=SAMPLER, folder=str(tmp_path)).setup()(table).to_pylist()
+    assert [(row["status"], row["stage"], row["reason"]) for row in rows] == [
+        ("rejected", "generate", reason)
+    ] * 2
+    assert all(words in row["detail"] for row in rows)
+
+
+def test_a_reference_that_is_not_there_is_told(tmp_path):
+    lost = (Individual(name="cat-1", word="cat", references=(str(tmp_path / "lost.jpg"),)),)
+    table = References(detect=DETECT, segment=SEGMENT).setup()(table_of(asked(individuals=lost)))
+    assert "lost.jpg" in table["detail"][0].as_py()
+
+
+def test_a_failure_in_the_code_is_an_error_of_the_whole_set():
+    def breaks(asked, rows):
+        raise ZeroDivisionError("never")
+
+    rows = set_function(References(), "references", breaks)(table_of(asked(0), asked(1))).to_pylist()
+    assert [(row["status"], row["reason"], row["detail"]) for row in rows] == [
+        ("error", "ZeroDivisionError", "never")
+    ] * 2
