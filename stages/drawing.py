@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.consistency.method import Cost, Sampling, Subject
+from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.registry import Entry, entry
 from models.metrics.image_set import Pictured
 from models.metrics.regions import cut_out
@@ -46,12 +46,15 @@ class Drawing:
         self._sampler, self._negative, self._folder = sampler, negative, folder
         self._pipes: dict[str, Any] = {}
 
-    def __call__(self, rows: Sequence[SetRow], references: References) -> tuple[list[Image], Cost]:
+    def __call__(
+        self, rows: Sequence[SetRow], references: References, tell: Tell = silent
+    ) -> tuple[list[Image], Cost]:
         """A picture a row.
 
         Args:
             rows: of one set.
             references: given pictures of each subject, with their masks.
+            tell: of progress.
 
         Raises:
             BackendError: weights or devices are missing.
@@ -61,12 +64,19 @@ class Drawing:
         kind, method = entry(setting.method), setting.built()
         pipe = self._pipe(kind, setting)
         sampling = self._sampling(kind)
-        states, seconds = self._states(kind, first, references, pipe, sampling)
+        states, seconds = self._states(kind, first, references, pipe, sampling, tell)
         subject = _subject(first.individuals, kind, setting, references, rows)
         seeds = [picture_seed(first.seed, row.place) for row in rows]
         more = _placed(kind, method, first)
         images = method.generate(
-            pipe, subject, _composed(kind, states), [row.prompt for row in rows], seeds, sampling, **more
+            pipe,
+            subject,
+            _composed(kind, states),
+            [row.prompt for row in rows],
+            seeds,
+            sampling,
+            tell,
+            **more,
         )
         drawn = method.cost().image_seconds
         return [*images], Cost(seconds, drawn, sum(state.bytes for state in states))
@@ -107,6 +117,7 @@ class Drawing:
         references: References,
         pipe: Any,
         sampling: Sampling,
+        tell: Tell,
     ) -> tuple[list[State], float]:
         """What is learnt of each subject, or of all together by a method that draws them itself."""
         from models.consistency.learned import learned
@@ -120,7 +131,7 @@ class Drawing:
         for individuals, pictures in zip(alone, given, strict=True):
             subject = _subject(individuals, kind, teacher, pictures, ())
             folder = self._folder / teacher.method / _name_of(self._sampler, teacher, individuals)
-            state, took = learned(folder, lambda s=subject: teacher.built().fit(pipe, s, sampling))
+            state, took = learned(folder, lambda s=subject: teacher.built().fit(pipe, s, sampling, tell))
             found.append(state)
             seconds += took
         return found, seconds

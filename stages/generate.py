@@ -2,6 +2,7 @@
 """Draw a set by a method. In: what is asked for, references. Out: pictures, and what they cost."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from models.consistency.method import Tell
 from models.generation import TextToImage
+from stages.attempts import in_hand
 from stages.base import Resources, Stage, TableFunction
 from stages.columns import IMAGE, NOUN
 from stages.drawing import Drawing
 from stages.finder import nouns_of
-from stages.images import encoded
+from stages.images import decoded, encoded
 from stages.peak_memory import PeakMemory
 from stages.pictured import REFERENCES, pictured
 from stages.rows import Outcome, Row
@@ -35,6 +38,10 @@ ABOUT = pa.schema(
 )
 """`tuning_seconds` is of all subjects of the set together, whenever they were learnt; `memory_bytes` the most
 that drawing and learning needed, of the GPU or else of the worker's process."""
+
+
+_EVERY = 20.0
+"""Seconds between two notes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +71,7 @@ class Generate(Stage):
         def work(asked: list[SetRow], rows: list[Row]) -> Sequence[Outcome]:
             references = pictured(rows[0][REFERENCES.name], len(asked[0].individuals))
             peak = PeakMemory()
-            images, cost = drawing(asked, references)
+            images, cost = drawing(asked, references, _noting(len(rows)))
             about = {
                 "setting": asked[0].setting,
                 "set_name": asked[0].name,
@@ -80,9 +87,20 @@ class Generate(Stage):
         return set_function(self, "generate", work)
 
 
-def _picture(row: SetRow, image: bytes) -> Row:
-    from stages.images import decoded
+def _noting(rows: int) -> Tell:
+    """Notes now and then that the rows are still in hand: learning a subject may take an hour."""
+    last = time.monotonic()
 
+    def tell(_done: int, _of: int, _what: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > _EVERY:
+            last = time.monotonic()
+            in_hand(0, rows - 1)
+
+    return tell
+
+
+def _picture(row: SetRow, image: bytes) -> Row:
     width, height = decoded(image).size
     return {
         "image": image,

@@ -7,14 +7,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
+from pyarrow.fs import LocalFileSystem
 
 from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.sets import SubjectSet
 from pipeline.sources.base import Item, listing_table
 from pipeline.sources.fetch import Payload, fetched
-from pipeline.sources.location import Location, locate
+from pipeline.sources.location import Location
 from stages.set_row import SetRow
 from stages.setting import Setting
 
@@ -37,7 +39,8 @@ class EvaluationSource:
     @property
     def location(self) -> Location:
         """Where the configuration is."""
-        return locate(self.folder)
+        # Not looked at: workers on other machines need no such folder.
+        return Location(LocalFileSystem(), self.folder, Path(self.folder).as_uri())
 
     @property
     def suffixes(self) -> tuple[str, ...]:
