@@ -188,11 +188,12 @@ def report(dataset: Dataset) -> None:
 
 
 @app.command()
-def ls(what: Annotated[str, typer.Argument(help="stages, backends or methods")]) -> None:
-    """List stages, backends or methods with their fields, defaults and a line of help."""
-    from pipeline.listings import backend_lines, method_lines, stage_lines
+def ls(what: Annotated[str, typer.Argument(help="stages, backends, methods or metrics")]) -> None:
+    """List stages, backends, methods or metrics with their fields, defaults and a line of help."""
+    from pipeline.listings import backend_lines, method_lines, metric_lines, stage_lines
 
     tables = {"stages": stage_lines, "backends": backend_lines, "methods": method_lines}
+    tables["metrics"] = metric_lines
     if what not in tables:
         raise UserError(f"ls {what}: expected {' or '.join(tables)}")
     print("\n".join(tables[what]()))

@@ -8,15 +8,22 @@ from collections.abc import Iterator
 
 from models.backends import BACKENDS, backend_class
 from models.consistency.registry import METHODS
+from models.metrics import METRICS, metric_class
 from pipeline.config import plain_fields
 from pipeline.fields import default_of, settable
-from stages import STAGES, stage_class
+from stages import EVALUATION, STAGES, stage_class
 
 
 def stage_lines() -> Iterator[str]:
-    """Text about all stages."""
-    for name in STAGES:
+    """Text about all stages, of builds and of evaluations."""
+    for name in {**STAGES, **EVALUATION}:
         yield from _about(name, stage_class(name))
+
+
+def metric_lines() -> Iterator[str]:
+    """Text about all metrics."""
+    for name in METRICS:
+        yield from _about(name, metric_class(name))
 
 
 def backend_lines() -> Iterator[str]:

@@ -39,6 +39,11 @@ def test_imports_point_from_pipeline_to_stages_to_models():
         f"models.backends.{path.stem}"
         for path in sorted((ROOT / "models" / "backends").glob("*.py"))
         if path.stem != "__init__"
+    ]
+    + [
+        f"models.metrics.{path.stem}"
+        for path in sorted((ROOT / "models" / "metrics").glob("*.py"))
+        if path.stem != "__init__"
     ],
 )
 def test_importing_a_definition_loads_nothing_heavy(module):
@@ -48,7 +53,12 @@ def test_importing_a_definition_loads_nothing_heavy(module):
 
 
 def test_plan_and_ls_load_nothing_heavy():
-    for arguments in (["plan", "configs/build/full.yaml"], ["ls", "stages"], ["ls", "backends"]):
+    for arguments in (
+        ["plan", "configs/build/full.yaml"],
+        ["ls", "stages"],
+        ["ls", "backends"],
+        ["ls", "metrics"],
+    ):
         code = (
             "import sys; from pipeline.cli import app\n"
             f"try: app({arguments!r})\nexcept SystemExit as end: assert not end.code, end.code\n"

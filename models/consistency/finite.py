@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def checked_loss(loss: float, step: int) -> float:
@@ -25,7 +27,7 @@ def checked_latents(latents: torch.Tensor | None) -> None:
     Raises:
         FloatingPointError: there are some that are no numbers.
     """
-    if latents is not None and not torch.isfinite(latents).all():
+    if latents is not None and not latents.isfinite().all():
         raise FloatingPointError(
             "the latents are no numbers; sample in float32 or bfloat16, with less guidance, "
             "or with a state that was learnt at a lower lr"
