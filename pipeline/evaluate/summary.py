@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -44,6 +45,14 @@ class Method:
         if self.tuning_seconds is None or self.image_seconds is None:
             return None
         return self.tuning_seconds + images * self.image_seconds
+
+    def overtakes(self, other: Method) -> int | None:
+        """From how many pictures on it takes less time, where it takes more for the first ones."""
+        if None in (self.seconds(0), other.seconds(0)):
+            return None
+        later = (self.seconds(0) or 0.0) - (other.seconds(0) or 0.0)
+        faster = (other.image_seconds or 0.0) - (self.image_seconds or 0.0)
+        return math.floor(later / faster) + 1 if later > 0 and faster > 0 else None
 
 
 def summed_up(rows: Sequence[Row], config: EvaluateConfig) -> list[Method]:

@@ -61,6 +61,7 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
     """
     parts = ["\n".join(_values(methods)), "\n".join(_differences(methods, config.baseline))]
     parts.append("\n".join(_costs(methods)))
+    parts.append("\n".join(_overtaking(methods)))
     if judged:
         told = ", ".join(f"{name} {share:.3f}" for name, share in judged.items())
         parts.append(f"The judge's own accuracy on held-out renders: {told}.")
@@ -120,6 +121,14 @@ def _costs(methods: Sequence[Method]) -> Iterator[str]:
         kept = None if method.subject_bytes is None else f"{method.subject_bytes:,}"
         shown = ["-" if each is None else f"{each:.2f}" for each in times]
         yield _line(method.name, *shown, kept or "-", "-" if memory is None else str(memory))
+
+
+def _overtaking(methods: Sequence[Method]) -> Iterator[str]:
+    for method in methods:
+        found = [(other.name, count) for other in methods if (count := method.overtakes(other)) is not None]
+        if found:
+            told = ", ".join(f"{name} from {count} pictures on" for name, count in found)
+            yield f"- In all, {method.name} takes less time than {told}"
 
 
 def _missing(methods: Sequence[Method]) -> Iterator[str]:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import pytest
+
+from models.metrics.dino import Dino
+from models.metrics.lpips import Lpips
+from pipeline.evaluate.config import EvaluateConfig, Finding
+from pipeline.evaluate.sets import Protocol, Reported
+from pipeline.evaluate.summary import Method, higher_is_better, summed_up
+from pipeline.evaluate.tables import markdown
+from stages.base import Resources
+from stages.setting import Setting
+
+CONFIG = EvaluateConfig(
+    protocol=Protocol(sets=(), reported=(Reported(method="X", values={"DINO": 0.7}, source="a paper"),)),
+    settings={name: Setting(method="plain") for name in ("plain", "good", "late")},
+    metrics={"dino": Dino(), "lpips": Lpips()},
+    seeds=(0,),
+    sampler=None,
+    negative=None,
+    baseline="plain",
+    finding=Finding(),
+    workers=Resources(),
+)
+
+
+def row(setting, name, seed, scores, **changed):
+    values = {"setting": setting, "set": name, "seed": seed, "place": 0, "status": "ok", "stage": None}
+    values |= {"reason": None, "detail": None, "tuning_seconds": 0.0, "image_seconds": 1.0}
+    return {**values, "subject_bytes": 0, "memory_bytes": 2**20, "scores": scores, **changed}
+
+
+def method(**changed):
+    values = {"name": "m", "pictures": 1, "drawn": 1, "why": {}, "values": {}, "differences": {}, "ranks": {}}
+    values |= {"tuning_seconds": 0.0, "image_seconds": 2.0, "subject_bytes": 0, "memory_bytes": 0}
+    return Method(**{**values, **changed})
+
+
+def test_a_picture_that_is_not_there_is_counted_and_told():
+    lost = {"status": "rejected", "stage": "generate", "reason": "cannot_run", "detail": "no weights"}
+    rows = [row("plain", "a", 0, {"dino_whole_pairs": 0.5}), row("late", "a", 0, {}, **lost)]
+    plain, late = summed_up(rows, CONFIG)
+    assert (late.pictures, late.drawn, late.values, late.image_seconds) == (1, 0, {}, None)
+    assert late.why == {"generate: cannot_run: no weights": 1}
+    assert "- late: 1 of 1, generate: cannot_run: no weights" in markdown([plain, late], CONFIG, None)
+
+
+def test_differences_are_of_the_same_subjects():
+    rows = [row("plain", n, s, {"dino_whole_pairs": 0.1 * k}) for k, n in enumerate("abcd") for s in (0, 1)]
+    rows += [row("good", n, 0, {"dino_whole_pairs": 0.1 * k + 0.2}) for k, n in enumerate("abc")]
+    plain, good = summed_up(rows, CONFIG)
+    assert plain.differences == {}
+    assert good.differences["dino_whole_pairs"].mean == pytest.approx(0.2)
+    assert good.differences["dino_whole_pairs"].subjects == 3
+    assert (good.ranks["dino_whole_pairs"], plain.ranks["dino_whole_pairs"]) == (1, 2)
+
+
+def test_less_is_better_of_distances():
+    assert not higher_is_better("lpips_subject_pairs", CONFIG)
+    assert higher_is_better("dino_subject_pairs", CONFIG)
+    assert higher_is_better("found", CONFIG)
+    rows = [row(name, "a", 0, {"lpips_whole_pairs": far}) for name, far in (("plain", 0.1), ("good", 0.9))]
+    plain, good = summed_up(rows, CONFIG)
+    assert plain.ranks["lpips_whole_pairs"] == 1
+    assert good.ranks["lpips_whole_pairs"] == 2
+
+
+def test_who_learns_first_and_draws_faster_overtakes():
+    learns, draws = method(tuning_seconds=300.0, image_seconds=8.3), method(image_seconds=21.3)
+    assert learns.overtakes(draws) == 24
+    assert learns.seconds(23) > draws.seconds(23)
+    assert learns.seconds(24) < draws.seconds(24)
+    assert draws.overtakes(learns) is None
+    assert replace(learns, image_seconds=30.0).overtakes(draws) is None
+    assert replace(learns, tuning_seconds=None).overtakes(draws) is None
+
+
+def test_what_others_have_published_is_marked():
+    table = markdown([method(name="plain")], CONFIG, {"noun": 0.99})
+    assert "| method (reported) | DINO | source |" in table
+    assert "| X | 0.7 | a paper |" in table
+    assert "not run here" in table
+    assert "The judge's own accuracy on held-out renders: noun 0.990." in table
