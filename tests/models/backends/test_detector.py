@@ -94,7 +94,7 @@ def test_the_full_architecture_runs_through_the_same_code(tmp_path):
         parameter.data += 0.02 * torch.randn_like(parameter)
     model.save_pretrained(tmp_path)
     GroundingDinoProcessor(GroundingDinoImageProcessorPil(), phrase_tokenizer()).save_pretrained(tmp_path)
-    detector = GroundingDino(model=str(tmp_path), short_side=224, long_side=320, threads=2).load()
+    detector = GroundingDino(model=str(tmp_path), short_side=224, long_side=320).load()
     images = [
         render_scene(sample_scene(5, 0), 256).image,
         render_scene(sample_scene(5, 1), 256).image.crop((0, 0, 256, 150)),

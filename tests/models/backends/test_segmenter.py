@@ -66,7 +66,7 @@ def test_the_full_architecture_runs_through_the_same_code(tmp_path):
     }
     SamModel(SamConfig(vision_config=vision)).save_pretrained(tmp_path)
     SamProcessor(SamImageProcessorPil()).save_pretrained(tmp_path)
-    segmenter = Sam(model=str(tmp_path), threads=2).load()
+    segmenter = Sam(model=str(tmp_path)).load()
     image = render_scene(sample_scene(5, 0), 256).image.crop((0, 0, 256, 200))
     (masks,) = segmenter.segment([image], [np.array([[10.0, 20, 100, 150], [50, 50, 200, 180]])])
     assert [mask.pixels.shape for mask in masks] == [(200, 256)] * 2
