@@ -26,6 +26,7 @@ from pipeline.closed_pipe import outlive_readers
 from pipeline.errors import UserError
 from pipeline.executor import Executor
 from pipeline.guard import check_packages
+from pipeline.leaving import leave
 from stages.shard.place import Place, place
 
 _WrongUsage: Any = typer.BadParameter.__bases__[0]
@@ -229,7 +230,7 @@ def main() -> None:
         if code == _STOPPED:
             then = "begins anew" if {*sys.argv[1:2]} & _SHORT else "goes on"
             print(f"subjectforge: stopped; the same command again {then}", file=sys.stderr)
-        sys.exit(code)
+        leave(code or 0)
     except UserError as error:
         message = " ".join(str(error).splitlines())
     except OSError as error:
@@ -240,9 +241,9 @@ def main() -> None:
         message = error.format_message()
         if not message or type(error).__name__ == "NoArgsIsHelpError":
             error.show()
-            sys.exit(2)
+            leave(2)
     print(f"subjectforge: {message}", file=sys.stderr)
-    sys.exit(2)
+    leave(2)
 
 
 def _run() -> int:

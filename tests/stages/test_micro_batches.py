@@ -83,7 +83,7 @@ def test_at_a_real_limit_nothing_is_left_behind(told):
     st.integers(1, 12),
     st.integers(1, 16),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_every_row_that_fits_alone_has_its_outcome_whatever_the_size(units, capacity, size):
     batches = MicroBatches("hungry", hungry(capacity), size)
     found = batches.outcomes(rows_of(units))
@@ -98,7 +98,7 @@ def test_every_row_that_fits_alone_has_its_outcome_whatever_the_size(units, capa
 
 
 @given(st.integers(1, 12), st.integers(1, 16), st.integers(1, 60))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_what_was_safe_once_never_fails_again_and_is_more_than_half_of_what_fits(capacity, size, count):
     calls = []
     batches = MicroBatches("hungry", hungry(capacity, calls), size)
