@@ -69,8 +69,6 @@ def test_the_full_architecture_runs_through_the_same_code(tmp_path, scenes):
     model.to(torch.bfloat16).save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     captions = (
-        Blip2(model=str(tmp_path), max_new_tokens=4, dtype="float32")
-        .load()
-        .caption([scenes[0].image] * 2)
+        Blip2(model=str(tmp_path), max_new_tokens=4, dtype="float32").load().caption([scenes[0].image] * 2)
     )
     assert captions[0] == captions[1]
