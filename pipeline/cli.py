@@ -183,9 +183,13 @@ def train(
 @app.command()
 def report(dataset: Dataset) -> None:
     """Write report.html again."""
+    from pipeline.dataset.layout import is_evaluation
     from pipeline.report import write_report
 
-    print(write_report(_place(dataset)).resolve())
+    root = _place(dataset)
+    if is_evaluation(root):
+        raise UserError(f"{root} is an evaluation; `subjectforge evaluate` again writes its report")
+    print(write_report(root).resolve())
 
 
 @app.command()

@@ -23,6 +23,7 @@ def evaluate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove another evaluation's results")
     ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Draw sets again that came to nothing")] = False,
     executor: RunsOn = Executor.ray,
     address: Address = None,
     grace: Grace = 25.0,
@@ -44,6 +45,7 @@ def evaluate(
         methods=chosen,
         limit=limit,
         overwrite=overwrite,
+        retry=retry,
     )
     options = run_options(executor, address, grace, stall_after, stall_limit)
     raise typer.Exit(run(request, options))

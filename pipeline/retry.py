@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.config import BuildConfig, load_config
-from pipeline.dataset.layout import committed_shards, config_path
+from pipeline.dataset.layout import committed_shards, config_path, is_evaluation
 from pipeline.dataset.parts import RETRY, Part, known_parts
 from pipeline.dataset.sealed import check_sealed, check_sealed_listings
 from pipeline.dataset.shard_table import shard_table
@@ -72,6 +72,8 @@ def checked(request: RetryRequest) -> Retry:
         UserError: no dataset, a condition that cannot be, missing weights or input, or other configuration,
             code or weights than those that made the dataset.
     """
+    if is_evaluation(request.root):
+        raise UserError(f"{request.root} is an evaluation; `subjectforge evaluate` has a --retry of its own")
     # Unlike a build, which looks at every shard's files first, it opens their tables.
     refuse_special(request.root, "data")
     check_sealed(request.root)

@@ -143,9 +143,14 @@ EVALUATION = "evaluation"
 """The split of an evaluation's pictures."""
 
 
+def is_evaluation(root: Place) -> bool:
+    """Whether its pictures are those of an evaluation."""
+    return split_folder(root, EVALUATION).is_dir()
+
+
 def result_paths(root: Place) -> list[Place]:
     """What an evaluation writes beside its dataset, a folder last; nothing if there is no evaluation."""
-    if not split_folder(root, EVALUATION).is_dir():
+    if not is_evaluation(root):
         return []
     return [root / name for name in ("results.parquet", "results.json", "table.md", "images")]
 

@@ -15,7 +15,7 @@ from pipeline.build import RunOptions
 from pipeline.build_command import check_room, until_stopped
 from pipeline.context import forget_notes
 from pipeline.dataset.finish import finish_dataset
-from pipeline.dataset.layout import EVALUATION
+from pipeline.dataset.layout import EVALUATION, committed_shards
 from pipeline.errors import UserError
 from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.results import write_results
@@ -26,6 +26,8 @@ from pipeline.lease import Lease
 from pipeline.stopping import Stopper
 from pipeline.survey import Request, Way, begin, survey
 from pipeline.wording import counted
+from stages.parse import parse_json
+from stages.shard.files import ShardFiles
 from stages.shard.place import Place
 from stages.write import refused
 
@@ -43,6 +45,8 @@ class EvaluateRequest:
     limit: int | None = None
     """Only so many sets of each method and seed now."""
     overwrite: bool = False
+    retry: bool = False
+    """Whether sets with pictures that are not there are drawn again."""
 
 
 def evaluate(request: EvaluateRequest, options: RunOptions) -> int:
@@ -67,7 +71,7 @@ def _evaluate(request: EvaluateRequest, options: RunOptions, stopper: Stopper) -
     way = Way.overwrite if request.overwrite else Way.extend
     outlook = survey(Request(build, source, root, way=way))
     with Lease.take(root) as lease:
-        job = _narrowed(begin(outlook), request)
+        job = _now(begin(outlook), request)
         print(_line(job, config))
         finishing = partial(_finish, config)
         if not job.todo:
@@ -82,17 +86,29 @@ def _evaluate(request: EvaluateRequest, options: RunOptions, stopper: Stopper) -
     return 0
 
 
-def _narrowed(job: Job, request: EvaluateRequest) -> Job:
-    """Without the sets that are not asked for now."""
-    if not request.methods and request.limit is None:
-        return job
-    names = [each.name for each in request.config.protocol.sets][: request.limit]
+def _now(job: Job, request: EvaluateRequest) -> Job:
+    """Of what is to do, what is asked for now, and the sets that are to be drawn again.
+
+    Raises:
+        UserError: what is there of these cannot be taken away.
+    """
+    names = {each.name for each in request.config.protocol.sets[: request.limit]}
 
     def wanted(shard: int) -> bool:
         setting, _, name = parts_of(job.read.listing(shard)["source_key"][0].as_py())
         return name in names and (not request.methods or setting in request.methods)
 
-    return replace(job, todo=[shard for shard in job.todo if wanted(shard)])
+    there = committed_shards(job.root, job.split) if request.retry else []
+    failed = [shard for shard in there if _has_failed(shard) and wanted(shard.number)]
+    todo = sorted({*job.todo, *(shard.number for shard in failed)})
+    now = replace(job, todo=[shard for shard in todo if wanted(shard)], damaged=tuple(failed))
+    now.forget_damaged()
+    return now
+
+
+def _has_failed(shard: ShardFiles) -> bool:
+    statuses = parse_json(shard.stats.read_bytes())["statuses"]
+    return bool(statuses["rejected"] + statuses["error"])
 
 
 def _line(job: Job, config: EvaluateConfig) -> str:

@@ -18,7 +18,7 @@ from pipeline.dataset.layout import EVALUATION as EVALUATION_SPLIT
 from pipeline.errors import UserError
 from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
 from pipeline.evaluate.prompt_file import read_protocol
-from pipeline.evaluate.sets import Protocol, Reported, checked
+from pipeline.evaluate.sets import Protocol, Reported, check_name, checked
 from pipeline.evaluate.world import World, world_protocol
 from pipeline.fields import build, nearest
 from pipeline.yaml_file import read_yaml
@@ -158,8 +158,7 @@ def _settings(methods: Mapping[str, Any], where: str) -> dict[str, Setting]:
 
 def _setting(name: str, values: Mapping[str, Any], where: str) -> Setting:
     place = f"{where}: methods.{name}"
-    if "/" in name:
-        raise UserError(f"{place}: its name is one of folders, without a slash")
+    check_name(name, f"{where}: a method")
     setting = build(Setting, {"method": name, **values}, place)
     try:
         kind = entry(setting.method)

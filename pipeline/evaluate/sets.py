@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.wording import counted
 from stages.set_row import Individual
 
+_NAME = re.compile(r"[\w+@=][\w .,+@=-]*")
 Box = tuple[float, float, float, float]
 
 
@@ -62,13 +64,24 @@ def checked(protocol: Protocol, where: str) -> Protocol:
     for place, name in enumerate(names):
         if name in names[:place]:
             raise UserError(f"{where}: two sets are called '{name}'; give each a name of its own")
-        if not name or "/" in name:
-            raise UserError(f"{where}: a set is called '{name}'; its name is one of folders, without a slash")
+        check_name(name, f"{where}: a set")
     sizes = {len(each.prompts): each.name for each in protocol.sets}
     if len(sizes) > 1:
         told = ", ".join(f"'{name}' has {counted(size, 'prompt')}" for size, name in sizes.items())
         raise UserError(f"{where}: all sets must have as many prompts; {told}")
     return protocol
+
+
+def check_name(name: str, what: str) -> None:
+    """See that a folder can have this name.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{what} is called '{name}'; names are those of folders, of letters, digits, spaces and -_.+@=,"
+        )
 
 
 def _check_set(each: SubjectSet, where: str) -> None:

@@ -67,7 +67,7 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
         parts.append(f"The judge's own accuracy on held-out renders: {told}.")
     missing = [*_missing(methods)]
     if missing:
-        parts.append("Pictures that are not there:\n\n" + "\n".join(missing))
+        parts.append("Pictures that are not there (`--retry` tries again):\n\n" + "\n".join(missing))
     if config.protocol.reported:
         parts.append("\n".join(_reported(config.protocol.reported)))
     if config.protocol.source:

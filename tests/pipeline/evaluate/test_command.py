@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.pipeline.runs import ROOT, digests, subjectforge
+from tests.pipeline.runs import ROOT, digests, one_line, subjectforge
 
 SMOKE = ROOT / "configs" / "evaluate" / "smoke.yaml"
 LOCAL = ("--executor", "local")
@@ -176,3 +176,13 @@ def test_what_cannot_run_is_told_and_counted(tmp_path):
     found = json.loads((tmp_path / "run" / "results.json").read_text())["methods"]
     assert found["lacking"]["drawn"] == 0
     assert found["lacking"]["values"] == {}
+    assert ": 0 sets to draw now" in evaluated(config, tmp_path / "run")
+    assert ": 2 sets to draw now" in evaluated(config, tmp_path / "run", "--retry", "--methods", "lacking")
+
+
+def test_other_commands_leave_an_evaluation_to_its_own(small_run):
+    _, whole = small_run
+    page = (whole / "report.html").read_bytes()
+    for command in (("report", whole), ("retry", whole, "--where", "status=error")):
+        assert "is an evaluation; `subjectforge evaluate`" in one_line(subjectforge(*command))
+    assert (whole / "report.html").read_bytes() == page
