@@ -142,6 +142,9 @@ def tune(
         typer.Option(help="For OneActor: that draws the subject first; for ConsiStory: of each anchor"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For ConsiStory: of the anchors")] = 0,
+    negative: Annotated[
+        str | None, typer.Option(help="What pictures that are drawn first are not to show")
+    ] = None,
     overrides: Set = None,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps, where pictures are drawn first")] = 30,
     guidance: Annotated[float, typer.Option(min=1, help="By the text, where pictures are drawn")] = 5.0,
@@ -163,7 +166,11 @@ def tune(
         threads=threads,
     )
     request = MethodRequest(
-        method=method, subjects=tuple(subject), overrides=tuple(overrides or ()), sampler=sampler
+        method=method,
+        subjects=tuple(subject),
+        overrides=tuple(overrides or ()),
+        sampler=sampler,
+        negative=negative,
     )
     references = References(tuple(reference or ()), tuple(caption or ()), builder)
     for line in tune_subject(request, references, prompt or (), seed, output):

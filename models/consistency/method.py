@@ -44,6 +44,8 @@ class Subject:
         Raises:
             ValueError: there is no word, or an empty one.
         """
+        if isinstance(self.words, str):
+            raise ValueError(f"words are {self.words!r}; give a tuple, such as ({self.words!r},)")
         if not self.words or not all(word.strip() for word in self.words):
             raise ValueError("a subject needs a word that prompts call it, such as cat")
 
@@ -117,6 +119,18 @@ class Sampling:
             return values if other is None else other(pipe, step, at, values)
 
         return told
+
+
+def check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
+    """See that there is something to draw, and a seed for each picture.
+
+    Raises:
+        ValueError: there is not.
+    """
+    if isinstance(prompts, str) or not prompts:
+        raise ValueError(f"prompts are {prompts!r}; give a list with at least one")
+    if len(prompts) != len(seeds):
+        raise ValueError(f"there are {len(seeds)} seeds for {len(prompts)} prompts; give one for each")
 
 
 @dataclass(frozen=True, slots=True)

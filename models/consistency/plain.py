@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from models.consistency.borrowed import borrowed
-from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.method import Cost, Sampling, Subject, Tell, check_asked, silent
 from models.consistency.options import NoOptions
 from models.consistency.state import State
 from models.consistency.untuned import Untuned
@@ -33,6 +33,7 @@ class Plain(Untuned):
         tell: Tell = silent,
     ) -> Any:
         """See `ConsistencyMethod.generate`."""
+        check_asked(prompts, seeds)
         began = time.perf_counter()
         with torch.no_grad(), borrowed(pipe) as ours:
             images = sampling.draw(ours, prompts, seeds, tell)

@@ -139,7 +139,15 @@ def backbone(pipe: Any) -> dict[str, Any]:
         "text": int(pipe.text_encoder.config.hidden_size),
         "encoders": sum(hasattr(pipe, name) for name in ("text_encoder", "text_encoder_2")),
         "weights": _some_weights(pipe.unet.conv_in.weight),
+        "attention": _some_weights(_last_attention(pipe.unet)),
+        "embeddings": _some_weights(pipe.text_encoder.get_input_embeddings().weight[:_WEIGHTS]),
     }
+
+
+def _last_attention(unet: Any) -> Tensor:
+    """A weight that fused changes are in; low-rank ones beside it are not looked at."""
+    named = [each for name, each in unet.named_parameters() if ".to_q." in name and "lora" not in name]
+    return named[-1]
 
 
 def _some_weights(weight: Tensor) -> list[float]:

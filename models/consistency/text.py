@@ -39,7 +39,9 @@ class Texts:
         return unet(noisy_BCHW, time_B, states_BLD, added_cond_kwargs=added, return_dict=False)[0]
 
 
-def texts_of(pipe: Any, prompts: Sequence[str], height: int, width: int) -> Texts:
+def texts_of(
+    pipe: Any, prompts: Sequence[str], height: int, width: int, clip_skip: int | None = None
+) -> Texts:
     """Encode prompts.
 
     Args:
@@ -47,12 +49,17 @@ def texts_of(pipe: Any, prompts: Sequence[str], height: int, width: int) -> Text
         prompts: with words that it knows.
         height: of the pictures, pixels.
         width: of the pictures.
+        clip_skip: how many of the text encoder's last layers are left out.
     """
     device = pipe.unet.device
     if not hasattr(pipe, "text_encoder_2"):
-        return Texts(pipe.encode_prompt([*prompts], device, 1, False)[0], {})
+        return Texts(pipe.encode_prompt([*prompts], device, 1, False, clip_skip=clip_skip)[0], {})
     states_BLD, _, pooled_BD, _ = pipe.encode_prompt(
-        [*prompts], device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        [*prompts],
+        device=device,
+        num_images_per_prompt=1,
+        do_classifier_free_guidance=False,
+        clip_skip=clip_skip,
     )
     ids_1N = pipe._get_add_time_ids(
         (height, width),

@@ -72,7 +72,10 @@ def _refuse(request: GenerateRequest) -> None:
         "--builder": (request.builder is not None and not cut_out, "leave it out"),
         "--prompt": (bool(request.prompt and request.prompts), "--prompts is given as well"),
         "--reference": (bool(request.references) and not takes_pictures, "give it to `tune`"),
+        "--seed": (bool(request.seed and request.seeds is not None), "--seeds is given as well"),
     }
+    if request.method == "ip-adapter" and len(request.references) > 1:
+        raise UserError("--reference is given several times; ip-adapter takes one picture")
     for name, (wrong, instead) in given.items():
         if wrong:
             raise UserError(f"{name} does not go with --method {request.method}: {instead}")
@@ -84,6 +87,7 @@ def _given(request: GenerateRequest) -> dict[str, Any]:
         "references": [*request.references],
         "boxes": [*request.boxes],
         "layout": None if request.layout is None else str(request.layout),
+        "builder": None if request.builder is None else str(request.builder),
         "strengths": [*request.strengths],
     }
 
@@ -93,9 +97,14 @@ def _cut_outs(asked: MethodRequest, request: GenerateRequest) -> list[Image.Imag
     from pipeline.config import load_config
     from pipeline.cut_out import CuttingOut, usual_stages
 
+    if len(request.references) != len(asked.words):
+        raise UserError(
+            f"{counted(len(request.references), '--reference')} for {counted(len(asked.words), 'subject')}; "
+            f"{asked.method} takes one of each, in their order"
+        )
     stages = load_config(request.builder).stages if request.builder else usual_stages(asked.sampler.model)
     cutting = CuttingOut(stages)
-    named = zip(request.references, asked.words, strict=False)
+    named = zip(request.references, asked.words, strict=True)
     return [cutting(f"{path}:{word}").picture for path, word in named]
 
 

@@ -18,7 +18,7 @@ from models.backends.weights import weights_digest
 from models.consistency.consistory.remembered import Remembered
 from models.consistency.method import Tell
 from models.consistency.state import State
-from pipeline.consistency.request import MethodRequest
+from pipeline.consistency.request import MethodRequest, check_folder
 from pipeline.consistency.sheet import contact_sheet, shown_masks
 from pipeline.errors import UserError
 from pipeline.generate_command import file_names
@@ -69,6 +69,7 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
     if sets.states and not (request.entry.tuned or request.entry.anchored):
         raise UserError(f"--state is for methods that learn or keep something; {request.method} does not")
     state = loaded_state(method.name, sets.states)
+    check_folder(sets.folder)
     pipe = request.load()
     anchors = len(state.state.about["prompts"]) if isinstance(state, Remembered) else 0
     rows, masked, names = [], [], file_names(sets.prompts)
@@ -86,7 +87,8 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
                 path = sets.folder / f"{name}-{seed}.png"
                 image.save(path)
                 yield str(path)
-        about = {**_about(request, sets, method, anchors), "cost": asdict(method.cost())}
+        used = {"device": str(pipe.unet.device), "precision": str(pipe.unet.dtype)}
+        about = {**_about(request, sets, method, anchors), **used, "cost": asdict(method.cost())}
         (sets.folder / "set.json").write_text(json.dumps(about, indent=1, default=str) + "\n")
         sheet = sets.folder / "sheet.png"
         contact_sheet(rows, sets.prompts, [str(seed) for seed in sets.seeds]).save(sheet)

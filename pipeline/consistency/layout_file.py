@@ -4,7 +4,8 @@
     {"weight": 2.5, "picture": "layout.png",
      "regions": [{"box": [0, 0.3, 0.5, 1]}, {"colour": [255, 0, 0]}, {"mask": "dog.png"}]}
 
-Regions come in the order of the subjects; paths are those beside the file.
+Regions come in the order of the subjects, each perhaps with a `weight` of its own; paths are those beside
+the file.
 """
 
 from __future__ import annotations
@@ -56,9 +57,8 @@ def read_layout(path: Path) -> Layout:
     """
     try:
         told = json.loads(path.read_text())
-        weight = float(told.get("weight", 2.5))
-        if not isfinite(weight):
-            raise ValueError(f"weight is {weight}; it must be a number")
+        _check_keys(told, {"weight", "picture", "regions"})
+        weights = [_weight(each.get("weight", told.get("weight", 2.5))) for each in told["regions"]]
         regions = [_region(each, told, path.parent) for each in told["regions"]]
         if not regions:
             raise ValueError("it has no regions")
@@ -68,11 +68,23 @@ def read_layout(path: Path) -> Layout:
         raise UserError(
             f"--layout {path}: {error}; give JSON with regions that have a box, a colour or a mask"
         ) from error
-    return Layout(torch.cat(regions), (weight,) * len(regions))
+    return Layout(torch.cat(regions), tuple(weights))
+
+
+def _weight(value: Any) -> float:
+    if not isfinite(weight := float(value)):
+        raise ValueError(f"weight is {weight}; it must be a number")
+    return weight
+
+
+def _check_keys(told: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted({*told} - known):
+        raise ValueError(f"'{unknown[0]}' is no key; known: {', '.join(sorted(known))}")
 
 
 def _region(told: Mapping[str, Any], whole: Mapping[str, Any], folder: Path) -> torch.Tensor:
     """Of one subject, bool (1, 512, 512)."""
+    _check_keys(told, {"box", "colour", "mask", "weight"})
     if "box" in told:
         x0, y0, x1, y1 = (float(value) for value in told["box"])
         return layout_of_boxes([(x0, y0, x1, y1)]).on((_SIDE, _SIDE))

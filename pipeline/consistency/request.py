@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from PIL import Image
@@ -133,10 +134,12 @@ def read_prompts(path: Path) -> list[str]:
         UserError: there is no such file, or no prompt in it.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # With or without a byte order mark, as editors of Windows write it.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--prompts {path}: cannot be read ({error}); give a text file") from error
-    prompts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    stripped = [line.strip() for line in lines]
+    prompts = [line for line in stripped if line and not line.startswith("#")]
     if not prompts:
         raise UserError(f"--prompts {path} has no prompt; write one a line")
     return prompts
@@ -165,3 +168,19 @@ def _without_article(text: str) -> str:
     for article in _ARTICLES:
         plain = plain[len(article) :] if plain.lower().startswith(article) else plain
     return plain
+
+
+def check_folder(folder: Path) -> None:
+    """That it can be written to, before anything slow is done.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror or error}; give another --output"
+        ) from error

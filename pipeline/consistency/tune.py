@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from PIL import Image
@@ -16,7 +15,7 @@ from models.backends.protocols import BackendError, MissingWeights
 from models.consistency.words import whole_words
 from pipeline.config import load_config
 from pipeline.consistency.draw import picture_seeds, told_of
-from pipeline.consistency.request import MethodRequest, read_pictures
+from pipeline.consistency.request import MethodRequest, check_folder, read_pictures
 from pipeline.consistency.sheet import contact_sheet
 from pipeline.errors import UserError
 
@@ -75,11 +74,11 @@ def tune_subject(
         UserError: bad input, no such weights or device, or the folder cannot be written to.
     """
     method = request.built()
-    _check(request, references, prompts)
+    _check(request, references, prompts, seed)
     pictures = read_pictures(references.paths)
     captions = references.said(pictures, request)
     subject = request.subject(pictures, captions=captions, prompt=next(iter(prompts), None))
-    _check_folder(folder)
+    check_folder(folder)
     sampling, pipe = request.sampling(), request.load()
     began = time.perf_counter()
     try:
@@ -107,19 +106,7 @@ def tune_subject(
     yield f"{folder}: {', '.join(request.words)} learnt in {seconds:.1f} s, {state.bytes:,} bytes"
 
 
-def _check_folder(folder: Path) -> None:
-    """That it can be written to, before anything slow is done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder}: {error.strerror or error}; give another --output"
-        ) from error
-
-
-def _check(request: MethodRequest, references: References, prompts: Sequence[str]) -> None:
+def _check(request: MethodRequest, references: References, prompts: Sequence[str], seed: int) -> None:
     kind, name = request.entry, request.method
     if not kind.tuned and not kind.anchored:
         raise UserError(f"{name} learns nothing; use it with `subjectforge generate --method`")
@@ -137,5 +124,11 @@ def _check(request: MethodRequest, references: References, prompts: Sequence[str
         raise UserError(f"--prompt is for methods that draw the subject first; {name} learns from pictures")
     if len(references.paths) > 1 and learns_alone:
         raise UserError(f"--reference is given {len(references.paths)} times; {name} learns from one picture")
+    if seed and not kind.anchored:
+        raise UserError(f"--seed is for anchors; give {name} --set seed={seed}")
+    if request.negative is not None and kind.pictures:
+        raise UserError(f"--negative is for methods that draw the subject first; {name} learns from pictures")
+    if request.negative is not None and kind.anchored and references.paths:
+        raise UserError("--negative does not go with given pictures as anchors; leave it out")
     if len(prompts) > 1 and not kind.anchored:
         raise UserError(f"--prompt is given {len(prompts)} times; {name} takes one")

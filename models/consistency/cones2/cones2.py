@@ -22,7 +22,7 @@ from models.consistency.cones2.options import Options
 from models.consistency.cones2.rectify import Rectifying, rectified_layers
 from models.consistency.cones2.residual import prepared, residual_of, trained
 from models.consistency.cones2.sampling import Drawing
-from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.method import Cost, Sampling, Subject, Tell, check_asked, silent
 from models.consistency.offsets import own_spans, places_of
 from models.consistency.state import BadState, State, backbone
 from models.consistency.templates import SENTENCES
@@ -84,7 +84,7 @@ class Cones2:
         self,
         pipe: Any,
         subject: Subject,
-        state: State | None,
+        state: State | Sequence[State] | None,
         prompts: Sequence[str],
         seeds: Sequence[int],
         sampling: Sampling,
@@ -96,7 +96,7 @@ class Cones2:
         Args:
             pipe: see `fit`.
             subject: its words, of all subjects in the order of the state's.
-            state: one subject's, or several composed; None for layout guidance alone.
+            state: one subject's, or several, to be composed; None for layout guidance alone.
             prompts: with the words; of a word that is there twice each stands for one subject.
             seeds: of each.
             sampling: how to sample.
@@ -109,7 +109,10 @@ class Cones2:
             BadState: the state is of another model or of other words.
             ValueError: steps are to be repeated, and the scheduler calls the UNet more than once a step.
         """
+        check_asked(prompts, seeds)
         began, words = time.perf_counter(), subject.words
+        if isinstance(state, Sequence):
+            state = composed(state) if state else None
         if state is not None:
             wanted = {"backbone": backbone(pipe), "words": [*words], "prediction": _prediction(pipe)}
             state.check(self.name, wanted)
@@ -147,6 +150,8 @@ class Cones2:
         if layout is not None and options.layout_weight:
             if options.recurrence > 1 and getattr(pipe.scheduler, "order", 1) > 1:
                 raise ValueError("recurrence needs a scheduler that calls the UNet once a step; set it to 1")
+            if options.recurrence > 1 and getattr(pipe, "controlnet", None) is not None:
+                raise ValueError("recurrence does not go with a ControlNet; set it to 1, or leave that out")
             if options.recurrence > 1 and rescaled:
                 raise ValueError(
                     "recurrence does not go with guidance_rescale; set it to 1, or leave that out"
@@ -176,10 +181,10 @@ def composed(states: Sequence[State]) -> State:
     """
     first = states[0]
     first.check(Cones2.name, {})
+    for state in states[1:]:
+        state.check(Cones2.name, {name: first.about.get(name) for name in ("backbone", "prediction")})
     for state in states:
         checked(state)
-    for state in states[1:]:
-        state.check(Cones2.name, {name: first.about[name] for name in ("backbone", "prediction")})
     words = [word for state in states for word in state.about["words"]]
     residual_TD = torch.cat([state.tensors["residual"] for state in states])
     return State(Cones2.name, {**first.about, "words": words}, {"residual": residual_TD})

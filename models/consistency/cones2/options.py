@@ -41,8 +41,9 @@ class Options:
         Raises:
             ValueError: a number makes no sense.
         """
-        if not self.lr > 0:
-            raise ValueError(f"lr is {self.lr}; it must be above 0")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not self.layout_weight >= 0:
             raise ValueError(f"layout_weight is {self.layout_weight}; it must be 0 or more")
         for name in ("steps", "batch", "recurrence"):

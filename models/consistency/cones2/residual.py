@@ -114,7 +114,7 @@ def trained(
 @torch.no_grad()
 def residual_of(pipe: Any, encoders: Encoders, word: str, captions: Sequence[str]) -> Tensor:
     """The mean over captions of what the word's states gained, float32 (M, D)."""
-    texts = [caption.format(word) for caption in captions]
+    texts = [caption.replace("{}", word) for caption in captions]
     tuned_BLD, plain_BLD = (each(texts)[0].float() for each in (encoders, Encoders(pipe, copies=False)))
     change_BLD = tuned_BLD - plain_BLD
     # A caption may have the word in it by itself, before or after its place.

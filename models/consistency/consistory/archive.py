@@ -7,8 +7,8 @@ Shapes: A anchors, Q kept patches, P places, C channels, G halves of guidance.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from shutil import rmtree
 
 import torch
 from safetensors import SafetensorError
@@ -48,10 +48,13 @@ class Archive:
     def hidden(self, call: int, name: str, halves: Sequence[bool], like: Tensor) -> list[Tensor]:
         """The same, on the device and in the precision of another tensor."""
         kept = self._of_step(call)
-        return [
-            torch.stack([kept[f"{name}|hidden|{half:d}|{anchor}"] for half in halves]).to(like)
-            for anchor in range(self.anchors)
-        ]
+        try:
+            return [
+                torch.stack([kept[f"{name}|hidden|{half:d}|{anchor}"] for half in halves]).to(like)
+                for anchor in range(self.anchors)
+            ]
+        except KeyError as error:
+            raise _lacking(call) from error
 
     def keep_output(self, call: int, name: str, output_APC: Tensor) -> None:
         """Of a layer's output the half with the prompt, as others take it."""
@@ -59,7 +62,10 @@ class Archive:
 
     def output(self, call: int, name: str, like: Tensor) -> Tensor:
         """The same, on the device and in the precision of another tensor."""
-        return self._of_step(call)[f"{name}|output"].to(like)
+        try:
+            return self._of_step(call)[f"{name}|output"].to(like)
+        except KeyError as error:
+            raise _lacking(call) from error
 
     def close(self) -> None:
         """Write what is left."""
@@ -99,7 +105,7 @@ class Archive:
 
     def _remove(self) -> None:
         if self.folder is not None:
-            rmtree(self.folder, ignore_errors=True)
+            remove_calls(self.folder)
 
     def _write(self, call: int) -> None:
         assert self.folder is not None
@@ -110,7 +116,21 @@ class Archive:
         if call not in self._calls and self.folder is not None:
             # One at a time: steps come in order.
             self._calls = {call: _load(_file(self.folder, call))}
+        if call not in self._calls:
+            raise _lacking(call)
         return self._calls[call]
+
+
+def _lacking(call: int) -> BadState:
+    return BadState(f"the anchors are damaged: what is kept of call {call} is not theirs; draw them again")
+
+
+def remove_calls(folder: Path) -> None:
+    """Take away what an archive has written there, and nothing else."""
+    for path in folder.glob("call-*.safetensors"):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:

@@ -22,8 +22,8 @@ from models.consistency.consistory.inversion import inverted
 from models.consistency.consistory.options import Options
 from models.consistency.consistory.passes import Batch
 from models.consistency.consistory.remembered import Remembered
-from models.consistency.method import Cost, Sampling, Subject, Tell, silent
-from models.consistency.state import State, backbone
+from models.consistency.method import Cost, Sampling, Subject, Tell, check_asked, silent
+from models.consistency.state import BadState, State, backbone
 from models.consistency.text import pixels_of
 from models.consistency.words import encoded_prompt, spans_of_any
 
@@ -76,7 +76,8 @@ class ConsiStory:
         with torch.no_grad(), borrowed(pipe) as ours:
             with_freeu(ours, self.options)
             found = inverted(ours, pictures, captions, seeds, sampling, guidance, tell)
-        about = self._about(pipe, subject, sampling, captions, seeds)
+        # They are inverted without a negative prompt.
+        about = {**self._about(pipe, subject, sampling, captions, seeds), "negative": None}
         tensors = {"begin": found.begin_ACHW, "added": found.added_TACHW}
         state = State(self.name, {**about, "given_guidance": guidance}, tensors)
         self._cost = Cost(tuning_seconds=time.perf_counter() - began, subject_bytes=state.bytes)
@@ -108,11 +109,18 @@ class ConsiStory:
             BadState: the anchors are of another model or setting.
             FloatingPointError: the latents are no numbers in the end.
         """
+        check_asked(prompts, seeds)
+        if state is not None and not isinstance(state, Remembered):
+            raise BadState(
+                "ConsiStory's state is what `remember` or `fit` gave; this one is of another method"
+            )
         options, batch = self.options, Batch(prompts, seeds, subject.words, sampling)
         if state is None:
             return self._told(drawn(pipe, options, batch, tell))
-        about = state.state.about
-        state.state.check(self.name, self._about(pipe, subject, sampling))
+        about, wanted = state.state.about, self._about(pipe, subject, sampling)
+        if state.given is None:
+            wanted["guidance"] = sampling.guidance
+        state.state.check(self.name, wanted)
         if state.first is not None:
             return self._told(drawn(pipe, options, batch, tell, reading=state), state)
         anchors = [*about["prompts"]]
@@ -146,6 +154,9 @@ class ConsiStory:
             tell: of progress.
         """
         limit = self.options.kept_bytes if limit is None else limit
+        if folder is not None:
+            # While it is written anew, what is there is no state.
+            (folder / "state.json").unlink(missing_ok=True)
         archives = [
             Archive(len(prompts), None if folder is None else folder / name, limit)
             for name in ("first", "second")
@@ -154,6 +165,7 @@ class ConsiStory:
         all_see = replace(self.options, anchors=len(prompts))
         found = (anchors := drawn(pipe, all_see, batch, tell, writing=archives)).found
         about = self._about(pipe, subject, sampling, prompts, seeds)
+        about["guidance"] = sampling.guidance
         tensors = (
             {} if found is None else {"features": found.features_BChw.cpu(), "masks": found.masks_BP.cpu()}
         )
@@ -185,6 +197,7 @@ class ConsiStory:
             "scheduler": type(pipe.scheduler).__name__,
             "steps": sampling.steps,
             "guided": sampling.guidance > 1,
+            "negative": sampling.negative,
             "precision": str(pipe.unet.dtype),
             "options": options,
             **dict(zip(("prompts", "seeds"), map(list, drawn), strict=False)),

@@ -7,6 +7,7 @@ Source: Tewel et al. 2024, "Training-Free Consistent Text-to-Image Generation", 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Literal, Self
 
 FREEU_SDXL = (0.6, 0.4, 1.1, 1.2)
@@ -78,6 +79,10 @@ class Options:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
         if self.injection_part[0] > self.injection_part[1]:
             raise ValueError(f"injection_part is {self.injection_part}; it must be two parts in order")
+        if not isfinite(self.features_sigma):
+            raise ValueError(f"features_sigma is {self.features_sigma}; it must be a number")
+        if not 0 <= self.dropout_seed < 2**63:
+            raise ValueError(f"dropout_seed is {self.dropout_seed}; it must be in 0 to 2^63")
         for name in ("kept_bytes", "mask_depth", "injection_depth", "features_block"):
             value = getattr(self, name)
             if value is not None and value < 0:

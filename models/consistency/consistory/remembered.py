@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 
-from models.consistency.consistory.archive import Archive
+from models.consistency.consistory.archive import Archive, remove_calls
 from models.consistency.consistory.inversion import Inverted
 from models.consistency.consistory.passes import Found
 from models.consistency.state import BadState, State
@@ -55,7 +54,7 @@ class Remembered:
         """
         for name, archive in (("first", self.first), ("second", self.second)):
             if archive is None:
-                rmtree(folder / name, ignore_errors=True)
+                remove_calls(folder / name)
             elif archive.folder != folder / name:
                 archive.save(folder / name)
         self.state.save(folder)
@@ -75,6 +74,8 @@ class Remembered:
         prompts, seeds = (state.about.get(name) for name in ("prompts", "seeds"))
         if not isinstance(prompts, list) or not isinstance(seeds, list) or len(prompts) != len(seeds):
             raise BadState(f"{folder} does not say what its anchors show; draw them again with `tune`")
+        if not all(isinstance(seed, int) for seed in seeds) or not _is_whole(state, given):
+            raise BadState(f"{folder} does not say how its anchors were made; draw them again with `tune`")
         anchors = len(prompts)
         found = [
             Archive(anchors, folder / name) if (folder / name).is_dir() else None
@@ -82,3 +83,16 @@ class Remembered:
         ]
         # What only one pass has kept is of no use: the anchors are made again.
         return cls(state, *(found if all(found) else (None, None)))
+
+
+def _is_whole(state: State, given: bool) -> bool:
+    """Whether what is said of tensors goes with them."""
+    if given:
+        guidance = state.about.get("given_guidance")
+        return isinstance(guidance, int | float) and len(state.tensors["begin"]) == len(
+            state.about["prompts"]
+        )
+    grid, masks = state.about.get("grid"), state.tensors.get("masks")
+    if masks is None:
+        return True
+    return isinstance(grid, list) and len(grid) == 2 and grid[0] * grid[1] == masks.shape[-1]

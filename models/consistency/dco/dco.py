@@ -24,7 +24,7 @@ from models.consistency.dco.prior import prior_latents, prior_prompt
 from models.consistency.dco.rows import begun_rows, encoder_names, with_words
 from models.consistency.dco.tuning import ADAPTER, Latents, Tuning, tuned
 from models.consistency.latents import Noise, encoded_pictures
-from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.method import Cost, Sampling, Subject, Tell, check_asked, silent
 from models.consistency.state import BadState, State, backbone
 from models.consistency.text import Texts, pixels_of, texts_of
 
@@ -141,6 +141,11 @@ class Dco:
             raise BadState(f"the states are of {', '.join(sorted(named))}, not of {', '.join(unknown)}")
         if sampling.more.get("prompt_2"):
             raise ValueError("prompt_2 does not go with learnt words; leave it out")
+        if strengths is not None and len(strengths) != len(states):
+            raise ValueError(
+                f"there are {len(strengths)} strengths for {len(states)} states; give one for each"
+            )
+        check_asked(prompts, seeds)
         began, said = time.perf_counter(), renamed_prompts(prompts, states)
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
@@ -178,4 +183,5 @@ class Dco:
 
 def _texts(pipe: Any, prompts: Sequence[str], sampling: Sampling) -> Texts:
     with torch.no_grad():
-        return texts_of(pipe, prompts, *pixels_of(pipe, sampling.height, sampling.width))
+        skipped = sampling.more.get("clip_skip")
+        return texts_of(pipe, prompts, *pixels_of(pipe, sampling.height, sampling.width), skipped)

@@ -29,6 +29,13 @@ def checked(state: State, pipe: Any) -> None:
     state.holds(**dict.fromkeys(rows, 2))
     if not isinstance(about.get("rank"), int) or not isinstance(word, str | None):
         raise BadState("the state is damaged: it does not say its rank and its word; tune again")
+    learnt = any(name.startswith("lora.") for name in state.tensors)
+    if "token" not in about or learnt != bool(about["rank"]) or bool(about["token"]) != _has_rows(state):
+        raise BadState("the state is damaged: what it says of itself is not what it holds; tune again")
+
+
+def _has_rows(state: State) -> bool:
+    return any(name.startswith("rows.") for name in state.tensors)
 
 
 @contextmanager

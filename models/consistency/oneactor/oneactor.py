@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from models.consistency.borrowed import borrowed, intercepted, without_ip_adapter
-from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.method import Cost, Sampling, Subject, Tell, check_asked, silent
 from models.consistency.offsets import places_of
 from models.consistency.oneactor.cluster import Cluster, drawn_cluster
 from models.consistency.oneactor.guidance import Guidance, interpolated
@@ -120,6 +120,7 @@ class OneActor:
             WordNotFound: a prompt has none of the words.
             BadState: a state is of another model or of other words.
         """
+        check_asked(prompts, seeds)
         states = [state] if isinstance(state, State) else [*(state or ())]
         words = self._words(pipe, subject, states)
         if self.options.interpolation != 1 and sampling.guidance <= 1:

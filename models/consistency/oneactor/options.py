@@ -59,6 +59,8 @@ class Options:
         """
         if not self.lr > 0:
             raise ValueError(f"lr is {self.lr}; it must be above 0")
+        if not self.exclusion >= 0:
+            raise ValueError(f"exclusion is {self.exclusion}; it must be 0 or more")
         for name in ("auxiliaries", "rows", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")

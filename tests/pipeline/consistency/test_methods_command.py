@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 
 from models.consistency.registry import METHODS
+from pipeline.consistency.layout_file import read_layout
+from pipeline.consistency.request import read_prompts
+from pipeline.errors import UserError
 from tests.pipeline.runs import one_line, subjectforge
 
 QUICK = ("--steps", "2", "--device", "cpu")
@@ -131,11 +134,34 @@ def test_an_own_captioner_tells_what_else_is_to_be_seen(pictures, tmp_path):
         (("--method", "oneactor", "--subject", "cat", "--strength", "1"), "oneactor does not"),
         (("--method", "dco", "--subject", "cat", "--strength", "1"), "--state 0 times"),
         (("--method", "plain", "--subject", "cat", "--masks"), "plain does not"),
+        (
+            ("--method", "plain", "--subject", "cat", "--seed", "3", "--seeds", "4"),
+            "--seeds is given as well",
+        ),
+        (("--method", "plain", "--subject", "cat", "--output", "/proc/self/task"), "cannot write to"),
+        (
+            (
+                "--method",
+                "subject-diffusion",
+                "--subject",
+                "cat",
+                "--reference",
+                "a.png",
+                "--reference",
+                "b.png",
+            ),
+            "2 --references for 1 subject; subject-diffusion takes one of each",
+        ),
+        (
+            ("--method", "ip-adapter", "--subject", "cat", "--reference", "a.png", "--reference", "b.png"),
+            "takes one picture",
+        ),
     ],
 )
 def test_mistakes_are_told_in_a_line(prompts, tmp_path, options, told):
     given = ("--prompts", prompts) if "--method" in options else ("--prompt", "a cat")
-    done = subjectforge("generate", *options, *given, "--output", tmp_path / "out", *QUICK)
+    output = () if "--output" in options else ("--output", tmp_path / "out")
+    done = subjectforge("generate", *options, *given, *output, *QUICK)
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
@@ -157,6 +183,9 @@ def test_mistakes_are_told_in_a_line(prompts, tmp_path, options, told):
         (("--method", "oneactor", "--reference", "one.png", "--reference", "two.png"), "from one picture"),
         (("--method", "oneactor", "--set", "lr=-1"), "above 0"),
         (("--method", "oneactor", "--prompt", "a dog"), "does not have 'cat'"),
+        (("--method", "oneactor", "--seed", "9"), "give oneactor --set seed=9"),
+        (("--method", "dco", "--reference", "one.png", "--negative", "a dog"), "--negative is for methods"),
+        (("--method", "consistory", "--reference", "one.png", "--negative", "a dog"), "leave it out"),
     ],
 )
 def test_mistakes_in_tuning_are_told_in_a_line(tmp_path, options, told):
@@ -176,6 +205,34 @@ def test_files_without_prompts_are_told(tmp_path, said, wrong):
     done = generated("plain", path, tmp_path / "out")
     assert done.returncode == 2
     assert wrong in done.stderr
+
+
+def test_prompts_with_a_byte_order_mark_and_indented_remarks(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_text("\ufeff# my prompts\n  # another remark\n  a cat  \n", encoding="utf-8")
+    assert read_prompts(path) == ["a cat"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [
+        ({"wieght": 1, "regions": [{"box": [0, 0, 1, 1]}]}, "'wieght' is no key"),
+        ({"regions": [{"box": [0, 0, 1, 1], "strength": 2}]}, "'strength' is no key"),
+        ({"regions": [{"box": [0, 0, 1, 1], "weight": "nan"}]}, "must be a number"),
+    ],
+)
+def test_what_a_layout_does_not_know_is_told(tmp_path, layout, told):
+    path = tmp_path / "layout.json"
+    path.write_text(json.dumps(layout))
+    with pytest.raises(UserError, match=told):
+        read_layout(path)
+
+
+def test_each_region_may_have_a_weight_of_its_own(tmp_path):
+    path = tmp_path / "layout.json"
+    regions = [{"box": [0, 0, 0.5, 1], "weight": 4}, {"box": [0.5, 0, 1, 1]}]
+    path.write_text(json.dumps({"weight": 2, "regions": regions}))
+    assert read_layout(path).weights == (4.0, 2.0)
 
 
 def test_methods_are_listed():

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Anchors that are drawn once, for prompts that come later."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from diffusers import HeunDiscreteScheduler
+from safetensors.torch import load_file
 
 from models.consistency.consistory.archive import Archive
 from models.consistency.consistory.consistory import ConsiStory
@@ -148,3 +150,63 @@ def test_an_archive_keeps_copies_and_counts_bytes(tmp_path):
     archive.close()
     assert torch.equal(archive.output(1, "a", whole), whole)
     assert torch.equal(archive.hidden(0, "a", (True,), whole)[0], whole[:, :2])
+
+
+@pytest.mark.parametrize("changes", [{"guidance": 9.0}, {"negative": "a dog"}], ids=["guidance", "negative"])
+def test_anchors_of_another_guidance_or_negative_prompt_are_told(pipe, changes):
+    _, anchors = remembered(pipe)
+    with pytest.raises(BadState, match=next(iter(changes))):
+        later(pipe, anchors, sampling=replace(SAMPLING, **changes))
+    _, made_again = remembered(pipe, limit=1)
+    with pytest.raises(BadState, match=next(iter(changes))):
+        later(pipe, made_again, sampling=replace(SAMPLING, **changes))
+
+
+def test_what_is_not_theirs_stays_in_their_folder(pipe, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "holiday.jpg").write_bytes(b"a picture")
+    for limit in (None, 1):
+        _, kept = remembered(pipe, folder=tmp_path, limit=limit)
+        kept.save(tmp_path)
+        assert (tmp_path / "first" / "holiday.jpg").read_bytes() == b"a picture"
+    assert not [*tmp_path.glob("*/call-*")]
+
+
+def test_anchors_that_are_drawn_anew_are_no_state_until_they_are_there(pipe, tmp_path):
+    _, kept = remembered(pipe, folder=tmp_path)
+    kept.save(tmp_path)
+
+    def stops(done, _of, _what):
+        if done > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remembered(pipe, folder=tmp_path, tell=stops)
+    with pytest.raises(BadState, match="holds no state"):
+        Remembered.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"grid": [4, 4]}, {"grid": None}, {"seeds": ["3", "5"]}, {"seeds": [3]}], ids=str
+)
+def test_what_damaged_anchors_say_of_themselves_is_looked_at(pipe, tmp_path, changes):
+    _, kept = remembered(pipe, folder=tmp_path)
+    kept.save(tmp_path)
+    told = json.loads((tmp_path / "state.json").read_text())
+    (tmp_path / "state.json").write_text(json.dumps(told | changes))
+    with pytest.raises(BadState, match="draw them again"):
+        Remembered.load(tmp_path)
+
+
+def test_a_call_of_another_step_is_told(pipe, tmp_path):
+    _, kept = remembered(pipe, folder=tmp_path)
+    kept.save(tmp_path)
+    calls = sorted((tmp_path / "second").glob("call-*.safetensors"))
+    keys = {path: load_file(path).keys() for path in calls}
+    fewest = min(calls, key=lambda path: len(keys[path]))
+    most = max(calls, key=lambda path: len(keys[path]))
+    assert not keys[most] <= keys[fewest]
+    most.write_bytes(fewest.read_bytes())
+    with pytest.raises(BadState, match="damaged"):
+        later(pipe, Remembered.load(tmp_path))
