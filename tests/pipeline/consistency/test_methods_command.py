@@ -391,4 +391,4 @@ def test_subject_diffusion_draws_with_its_own_model_and_cuts_references_out(tmp_
     assert len([*(tmp_path / "out").glob("a-*.png")]) == 2
     done = subjectforge("generate", *given, *out)
     assert done.returncode == 2
-    assert "there are 0 for 1" in done.stderr
+    assert "0 --references for 1 subject" in done.stderr
