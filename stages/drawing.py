@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.consistency.method import Cost, Sampling, Subject, Tell, silent
 from models.consistency.registry import Entry, entry
+from models.consistency.seeds import picture_seeds
 from models.metrics.image_set import Pictured
 from models.metrics.regions import cut_out
 from stages.set_row import Individual, SetRow
@@ -23,14 +24,7 @@ if TYPE_CHECKING:
     from models.consistency.state import State
     from models.generation import TextToImage
 
-_SET = 10_000
-"""Seeds of a set: its own, and as many more as it has pictures."""
 References = tuple[tuple[Pictured, ...], ...]
-
-
-def picture_seed(seed: int, place: int) -> int:
-    """Of a picture: each has noise of its own, and sets have none in common; the same whatever draws it."""
-    return seed * _SET + place
 
 
 class Drawing:
@@ -66,20 +60,21 @@ class Drawing:
         sampling = self._sampling(kind)
         states, seconds = self._states(kind, first, references, pipe, sampling, tell)
         subject = _subject(first.individuals, kind, setting, references, rows)
-        seeds = [picture_seed(first.seed, row.place) for row in rows]
-        more = _placed(kind, method, first)
-        images = method.generate(
-            pipe,
-            subject,
-            _composed(kind, states),
-            [row.prompt for row in rows],
-            seeds,
-            sampling,
-            tell,
-            **more,
-        )
-        drawn = method.cost().image_seconds
-        return [*images], Cost(seconds, drawn, sum(state.bytes for state in states))
+        composed, more = _composed(kind, states), _placed(kind, method, first)
+        images, drawn = [], 0.0
+        for some in self._batches(kind, rows):
+            # Of a seed and a place: the same noise whatever draws it, and in whichever batch.
+            seeds = [picture_seeds(row.seed, 1, row.place)[0] for row in some]
+            prompts = [row.prompt for row in some]
+            images += method.generate(pipe, subject, composed, prompts, seeds, sampling, tell, **more)
+            drawn += method.cost().image_seconds * len(some)
+        return images, Cost(seconds, drawn / len(rows), sum(state.bytes for state in states))
+
+    def _batches(self, kind: Entry, rows: Sequence[SetRow]) -> Iterator[Sequence[SetRow]]:
+        """As many pictures at a time as the sampler may draw; all where they see each other."""
+        size = len(rows) if kind.anchored else self._sampler.batch_size
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
 
     def _pipe(self, kind: Entry, setting: Setting) -> Any:
         name = setting.model or "miniature:subject_diffusion" if kind.cut_out else self._sampler.model

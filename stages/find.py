@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from models.backends.bounds import Count
 from stages.base import Resources, Stage, TableFunction
 from stages.columns import ENTITY
 from stages.detect import Detect
-from stages.finder import Finder
+from stages.finder import finder_of
 from stages.rows import Outcome, Row, table_function
 from stages.segment import Segment
 from stages.select import Select
@@ -29,13 +30,13 @@ class Find(Stage):
     """Which boxes count."""
     segment: Segment = field(default_factory=Segment)
     """How they are cut out."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Pictures at a time."""
     resources: Resources | None = None
 
     def setup(self) -> TableFunction:
         """Load detector and segmenter."""
-        finder = Finder(self.detect, self.select, self.segment)
+        finder = finder_of(self.detect, self.select, self.segment)
 
         def work(rows: list[Row]) -> Sequence[Outcome]:
             found = finder([row["image"] for row in rows], [row["nouns"] for row in rows])

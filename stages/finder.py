@@ -6,17 +6,18 @@ Shapes: H, W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 from pycocotools import mask as coco_mask
 
-from stages.base import TableFunction
 from stages.columns import LEDGER, NOUN, OK
 from stages.detect import Detect
-from stages.images import decoded
 from stages.segment import Segment
 from stages.select import Select
 
@@ -33,13 +34,18 @@ _PICTURES = pa.schema(
 )
 
 
+@lru_cache(1)
+def finder_of(detect: Detect, select: Select, segment: Segment) -> Finder:
+    """A worker's only one, which all of its stages share: the models are loaded once."""
+    return Finder(detect, select, segment)
+
+
 class Finder:
     """Boxes and masks of named subjects."""
 
     def __init__(self, detect: Detect, select: Select, segment: Segment) -> None:
         """Load the models."""
-        self._stages: tuple[Callable[[], TableFunction], ...] = (detect.setup, select.setup, segment.setup)
-        self._functions: list[TableFunction] = [begin() for begin in self._stages]
+        self._functions = [stage.setup() for stage in (detect, select, segment)]
 
     def __call__(self, images: Sequence[bytes], nouns: Sequence[Sequence[Noun]]) -> list[list[Entity]]:
         """The entities of each picture (`stages.columns.ENTITY`), none where nothing is found.
@@ -89,6 +95,7 @@ def nouns_of(words: Sequence[str], text: str) -> list[Noun]:
 
 
 def _row(place: int, image: bytes, nouns: Sequence[Noun]) -> dict[str, Any]:
-    width, height = decoded(image).size
+    with Image.open(BytesIO(image)) as opened:
+        width, height = opened.size
     key = {"key": str(place), "source_key": str(place), "source_uri": "", "status": OK}
     return {**key, "image": image, "width": width, "height": height, "nouns": [*nouns]}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
+from PIL.Image import Image
 
 from models.consistency.method import Tell
 from models.generation import TextToImage
@@ -17,7 +18,7 @@ from stages.base import Resources, Stage, TableFunction
 from stages.columns import IMAGE, NOUN
 from stages.drawing import Drawing
 from stages.finder import nouns_of
-from stages.images import decoded, encoded
+from stages.images import encoded
 from stages.peak_memory import PeakMemory
 from stages.pictured import REFERENCES, pictured
 from stages.rows import Outcome, Row
@@ -82,7 +83,7 @@ class Generate(Stage):
                 "memory_bytes": peak.bytes(),
             }
             pairs = zip(asked, images, strict=True)
-            return [{**_picture(row, encoded(image)), **about, "place": row.place} for row, image in pairs]
+            return [{**_picture(row, image), **about, "place": row.place} for row, image in pairs]
 
         return set_function(self, "generate", work)
 
@@ -100,16 +101,16 @@ def _noting(rows: int) -> Tell:
     return tell
 
 
-def _picture(row: SetRow, image: bytes) -> Row:
-    width, height = decoded(image).size
+def _picture(row: SetRow, image: Image) -> Row:
+    (width, height), stored = image.size, encoded(image)
     return {
-        "image": image,
+        "image": stored,
         "reencoded": True,
         "width": width,
         "height": height,
         "original_width": width,
         "original_height": height,
-        "sha256": hashlib.sha256(image).hexdigest(),
+        "sha256": hashlib.sha256(stored).hexdigest(),
         "caption": row.prompt,
         "nouns": nouns_of(row.words, row.prompt),
     }

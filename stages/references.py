@@ -11,7 +11,7 @@ import pyarrow as pa
 from models.references import opened_reference
 from stages.base import Resources, Stage, TableFunction
 from stages.detect import Detect
-from stages.finder import Entity, Finder, nouns_of
+from stages.finder import Entity, Finder, finder_of, nouns_of
 from stages.images import encoded
 from stages.pictured import REFERENCES
 from stages.rows import Outcome, Row
@@ -43,7 +43,7 @@ class References(Stage):
 
     def setup(self) -> TableFunction:
         """Load detector and segmenter."""
-        finder = Finder(self.detect, self.select, self.segment)
+        finder = finder_of(self.detect, self.select, self.segment)
 
         @lru_cache(_KEPT)
         def found(name: str, word: str) -> Row:

@@ -55,11 +55,6 @@ class SetRow:
         """What the prompt calls the subjects."""
         return tuple(each.word for each in self.individuals)
 
-    @property
-    def set_key(self) -> str:
-        """The same for all rows of a set, and no other's."""
-        return f"{self.setting}/{self.name}/{self.seed}"
-
     def text(self) -> str:
         """As JSON on one line."""
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)

@@ -54,6 +54,8 @@ class Lpips(Runtime):
     """What cut-outs are laid on."""
     side: Count = 256
     """Pixels that pictures are brought to."""
+    batch_size: Count = 16
+    """Pictures a forward pass."""
 
     def check(self) -> None:
         """See that the file is there.
@@ -96,8 +98,15 @@ class _Loaded:
         import torch
 
         device = self._weights["features.0.weight"].device
-        with torch.inference_mode():
-            return [features(pixels(view, self._metric.side).to(device), self._weights) for view in views]
+        found: list[list[Tensor]] = []
+        for start in range(0, len(views), self._metric.batch_size):
+            some = [
+                pixels(view, self._metric.side) for view in views[start : start + self._metric.batch_size]
+            ]
+            with torch.inference_mode():
+                layers = features(torch.cat(some).to(device), self._weights)
+            found += [[layer[row : row + 1] for layer in layers] for row in range(len(some))]
+        return found
 
     def _far(self, one: list[Tensor], other: list[Tensor]) -> float:
         return float(distance(one, other, self._weights))

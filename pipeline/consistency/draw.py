@@ -17,6 +17,7 @@ from models.backends.protocols import MissingWeights
 from models.backends.weights import weights_digest
 from models.consistency.consistory.remembered import Remembered
 from models.consistency.method import Tell
+from models.consistency.seeds import picture_seeds
 from models.consistency.state import State
 from pipeline.consistency.request import MethodRequest, check_folder
 from pipeline.consistency.sheet import contact_sheet, shown_masks
@@ -24,9 +25,6 @@ from pipeline.errors import UserError
 from pipeline.generate_command import file_names
 from pipeline.progress import shown
 from pipeline.wording import counted
-
-_SET = 10_000
-"""Seeds of a set: its own, and as many more as it has pictures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,17 +104,6 @@ def draw_sets(request: MethodRequest, sets: Sets) -> Iterator[str]:
         ) from error
     many = len(sets.prompts) * len(sets.seeds)
     yield f"{counted(many, 'picture')}, {method.cost().image_seconds:.2f} s each"
-
-
-def picture_seeds(seed: int, pictures: int, first: int = 0) -> list[int]:
-    """Seeds of the pictures of a set: each has noise of its own, and sets have none in common.
-
-    Args:
-        seed: of the set.
-        pictures: in it.
-        first: pictures of it that are there already, as anchors.
-    """
-    return [seed * _SET + place for place in range(first, first + pictures)]
 
 
 def loaded_state(method: str, folders: Sequence[Path]) -> Any:

@@ -12,9 +12,10 @@ from typing import Any
 from PIL import Image
 
 from models.backends.protocols import BackendError, MissingWeights
+from models.consistency.seeds import picture_seeds
 from models.consistency.words import whole_words
 from pipeline.config import load_config
-from pipeline.consistency.draw import picture_seeds, told_of
+from pipeline.consistency.draw import told_of
 from pipeline.consistency.request import MethodRequest, check_folder, read_pictures
 from pipeline.consistency.sheet import contact_sheet
 from pipeline.errors import UserError

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.dataset.layout import EVALUATION, committed_shards
 from pipeline.dataset.shard_table import shard_table
 from pipeline.evaluate.source import parts_of
+from pipeline.report.picture import stored
 from stages.columns import OK
 from stages.generate import ABOUT
 from stages.shard.commit import replace
@@ -45,7 +46,6 @@ def _rows(root: Path, shard: ShardFiles) -> Iterator[Row]:
     with shard_table(shard) as file:
         there = {*file.schema_arrow.names}
         table = file.read(columns=[name for name in (*_READ, *ABOUT.names, "scores") if name in there])
-    tar = None
     for row in table.to_pylist():
         asked = json.loads(row["source_meta"]) if row["source_meta"] else {}
         setting, seed, name = parts_of(row["source_key"])
@@ -60,10 +60,10 @@ def _rows(root: Path, shard: ShardFiles) -> Iterator[Row]:
         told |= {"prompt": asked.get("prompt"), "scores": _scores(row), "image": None}
         if row["status"] == OK:
             told["image"] = f"images/{setting}/{name}/{seed:04d}-{told['place']:02d}.jpg"
-            tar = tar if tar is not None else shard.tar.read_bytes()
-            picture = tar[row["jpg_offset"] : row["jpg_offset"] + row["jpg_size"]]
-            if not (path := root / told["image"]).is_file() or path.read_bytes() != picture:
-                replace(path, picture)
+            path = root / told["image"]
+            # A set comes out the same each time, and --overwrite removes what another one has left.
+            if not path.is_file() or path.stat().st_size != row["jpg_size"]:
+                replace(path, stored(shard.tar, row["jpg_offset"], row["jpg_size"]))
         yield told
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,32 +59,29 @@ class EvaluationSource:
 
     def fetch(self, items: pa.Table) -> pa.Table:
         """The rows themselves, as metadata."""
-        texts = [self._by_key[key].text() for key in items["source_key"].to_pylist()]
+        texts = [self._row(*_split(key)).text() for key in items["source_key"].to_pylist()]
         return fetched(self.location, items, [Payload(source_meta=text) for text in texts])
 
     def rows(self) -> Iterator[SetRow]:
         """All of them."""
-        for name, setting in self.settings.items():
-            teacher = None if setting.learned_as is None else self.settings[setting.learned_as]
-            for seed in self.seeds:
-                for subjects in self.sets.values():
-                    for place, prompt in enumerate(subjects.prompts):
-                        yield SetRow(
-                            setting=name,
-                            method=setting,
-                            name=subjects.name,
-                            seed=seed,
-                            individuals=subjects.individuals,
-                            prompt=prompt,
-                            place=place,
-                            boxes=subjects.boxes,
-                            truth=subjects.truth[place] if subjects.truth else {},
-                            teacher=teacher,
-                        )
+        for setting, seed, subjects in product(self.settings, self.seeds, self.sets.values()):
+            for place in range(len(subjects.prompts)):
+                yield self._row(setting, seed, subjects.name, place)
 
-    @cached_property
-    def _by_key(self) -> dict[str, SetRow]:
-        return {_key(row): row for row in self.rows()}
+    def _row(self, name: str, seed: int, set_name: str, place: int) -> SetRow:
+        setting, subjects = self.settings[name], self.sets[set_name]
+        return SetRow(
+            setting=name,
+            method=setting,
+            name=set_name,
+            seed=seed,
+            individuals=subjects.individuals,
+            prompt=subjects.prompts[place],
+            place=place,
+            boxes=subjects.boxes,
+            truth=subjects.truth[place] if subjects.truth else {},
+            teacher=None if setting.learned_as is None else self.settings[setting.learned_as],
+        )
 
 
 def _key(row: SetRow) -> str:
@@ -93,5 +90,9 @@ def _key(row: SetRow) -> str:
 
 def parts_of(key: str) -> tuple[str, int, str]:
     """Setting, seed and set of a key."""
-    setting, seed, name, _ = key.split("/")
-    return setting, int(seed), name
+    return _split(key)[:3]
+
+
+def _split(key: str) -> tuple[str, int, str, int]:
+    setting, seed, name, place = key.split("/")
+    return setting, int(seed), name, int(place)

@@ -22,7 +22,7 @@ from models.metrics.dinov2 import DinoV2
 from models.metrics.dreamsim import DreamSim
 from models.metrics.siglip_text import SiglipText
 from models.miniature import WEIGHTS
-from tests.models.metrics.pictured import CAT, mean, noise, others, same, set_of
+from tests.models.metrics.pictured import CAT, mean, others, same, set_of
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 
@@ -76,7 +76,6 @@ def test_the_same_is_more_alike_than_another(request, name):
     column = f"{name}_whole_pairs"
     assert mean(measure(same(images)), column) == pytest.approx(1, abs=1e-5)
     assert mean(measure(images), column) < 1 - 1e-4
-    assert mean(measure(images), column) > mean(measure(noise(images)), column) - 1
 
 
 def test_dreamsim_is_a_correlation(dreamsim):
