@@ -2,7 +2,9 @@
 """Stages of an evaluation on real small models: what is found, what fails, and what is told of it."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -17,7 +19,7 @@ from stages.detect import Detect
 from stages.find import Find
 from stages.finder import Finder, masks_of, nouns_of
 from stages.generate import Generate
-from stages.images import encoded
+from stages.images import decoded, encoded
 from stages.measure import Measure
 from stages.references import References
 from stages.segment import Segment
@@ -165,3 +167,17 @@ def test_a_failure_in_the_code_is_an_error_of_the_whole_set():
     assert [(row["status"], row["reason"], row["detail"]) for row in rows] == [
         ("error", "ZeroDivisionError", "never")
     ] * 2
+
+
+def test_a_set_is_drawn_in_the_samplers_batches_to_the_same_pictures():
+    """However many at a time: noise is a picture's own; only last bits may differ."""
+    table = References(detect=DETECT, segment=SEGMENT).setup()(table_of(asked(0), asked(1)))
+    drawn = [
+        Generate(sampler=replace(SAMPLER, batch_size=size), folder="/nowhere").setup()(table)
+        for size in (1, 8)
+    ]
+    for one, other in zip(*(each["image"].to_pylist() for each in drawn), strict=True):
+        apart = np.abs(np.asarray(decoded(one), int) - np.asarray(decoded(other), int))
+        assert apart.max() <= 3
+    first, second = drawn[0]["image"].to_pylist()
+    assert first != second
