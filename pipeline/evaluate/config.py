@@ -59,6 +59,8 @@ class _Given:
     negative: str | None = None
     baseline: str = "plain"
     """The setting that all others are compared with."""
+    comparisons: tuple[tuple[str, str], ...] = ()
+    """Further pairs of settings; the first less the second on the same pictures."""
     finding: Finding = field(default_factory=Finding)
     reported: tuple[Any, ...] = ()
     """Published rows to show beside: `method`, `values` by name, `source`."""
@@ -76,6 +78,7 @@ class EvaluateConfig:
     sampler: TextToImage
     negative: str | None
     baseline: str
+    comparisons: tuple[tuple[str, str], ...]
     finding: Finding
     workers: Resources
 
@@ -109,8 +112,12 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
     methods, metrics = (_mapping(values.pop(name, None), name, path) for name in ("methods", "metrics"))
     given = build(_Given, values, path.name)
     settings = _settings(methods, path.name)
-    if given.baseline not in settings:
-        raise UserError(f"{path.name}: baseline: no method is called '{given.baseline}' in methods")
+    for place, name in [
+        ("baseline", given.baseline),
+        *(("comparisons", each) for pair in given.comparisons for each in pair),
+    ]:
+        if name not in settings:
+            raise UserError(f"{path.name}: {place}: no method is called '{name}'{nearest(name, settings)}")
     if not given.seeds or len({*given.seeds}) < len(given.seeds):
         raise UserError(f"{path.name}: seeds are {[*given.seeds]}; give at least one, each once")
     protocol = checked(_protocol(given, path), given.prompts or path.name)
@@ -123,6 +130,7 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
         sampler=given.sampler,
         negative=given.negative,
         baseline=given.baseline,
+        comparisons=given.comparisons,
         finding=given.finding,
         workers=given.workers,
     )

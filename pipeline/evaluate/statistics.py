@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means with intervals, differences on the same subjects, ranks.
 
-A subject's value is the mean over its seeds and prompts; intervals are of subjects drawn anew, 95 %
+A subject's value is the mean over its seeds and prompts; differences are of the same subject, seed and prompt; intervals are of subjects drawn anew, 95 %
 (percentile bootstrap, Efron 1979), since what one wants to know is how other subjects would fare.
 """
 
@@ -16,6 +16,8 @@ from scipy.stats import bootstrap, rankdata
 
 _RESAMPLES = 2000
 BySubject = Mapping[str, float]
+Picture = tuple[str, int, int]
+"""Subject, seed, place of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class Estimate:
         return self.subjects > 1 and (self.low > 0 or self.high < 0)
 
 
-def by_subject(rows: Sequence[tuple[str, float]]) -> dict[str, float]:
-    """Means of values by subject."""
+def by_subject(values: Mapping[Picture, float]) -> dict[str, float]:
+    """Means of pictures' values by subject."""
     found: dict[str, list[float]] = defaultdict(list)
-    for subject, value in rows:
+    for (subject, _, _), value in values.items():
         found[subject].append(value)
     return {subject: float(np.mean(values)) for subject, values in found.items()}
 
@@ -58,10 +60,11 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, float(interval.low), float(interval.high), len(values))
 
 
-def difference(ours: BySubject, theirs: BySubject) -> Estimate | None:
-    """Of the subjects that both have, ours less theirs; None if there are none."""
+def difference(ours: Mapping[Picture, float], theirs: Mapping[Picture, float]) -> Estimate | None:
+    """Of the pictures that both have, ours less theirs; None if there are none."""
     common = sorted(ours.keys() & theirs.keys())
-    return estimate([ours[name] - theirs[name] for name in common]) if common else None
+    apart = by_subject({each: ours[each] - theirs[each] for each in common})
+    return estimate([*apart.values()]) if apart else None
 
 
 def mean_ranks(settings: Mapping[str, BySubject], higher: bool) -> dict[str, float]:

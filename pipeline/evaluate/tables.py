@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.sets import Reported
 from pipeline.evaluate.statistics import Estimate
-from pipeline.evaluate.summary import Method
+from pipeline.evaluate.summary import Estimates, Method
+from pipeline.wording import counted
 
 MAIN = (
     "found",
@@ -49,6 +50,15 @@ HEADERS = {
     "lpips_subject_pairs": "LPIPS, in pairs",
     "layout_pairs": "layout diversity",
 }
+_READS = {
+    "judge_identity_reference": "identity",
+    "judge_all_reference": "identity",
+    "judge_identity_pairs": "identity",
+    "judge_position": "noun",
+    "judge_background": "background",
+    "judge_noun": "noun",
+}
+"""Which of the judge's own accuracies stands beside what it has read."""
 
 
 def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[str, float] | None) -> str:
@@ -59,12 +69,21 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
         config: of the evaluation.
         judged: the judge's own accuracies, where it was asked.
     """
-    parts = ["\n".join(_values(methods)), "\n".join(_differences(methods, config.baseline))]
+    names = headers(methods, judged or {})
+    values = [(method, method.values) for method in methods]
+    parts = ["\n".join(_values(values, names, "Means over subjects with 95 % intervals."))]
+    for count in sorted({count for method in methods for count in method.by_count}):
+        some = [(method, method.by_count[count]) for method in methods if count in method.by_count]
+        parts.append(
+            "\n".join(_values(some, names, f"The same of pictures with {counted(count, 'subject')}."))
+        )
+    parts.append("\n".join(_differences(methods, config.baseline, names)))
+    parts.append("\n".join(_compared(methods, names)))
     parts.append("\n".join(_costs(methods)))
     parts.append("\n".join(_overtaking(methods)))
     if judged:
         told = ", ".join(f"{name} {share:.3f}" for name, share in judged.items())
-        parts.append(f"The judge's own accuracy on held-out renders: {told}.")
+        parts.append(f"Judge: its own accuracy on held-out renders: {told}.")
     missing = [*_missing(methods)]
     if missing:
         parts.append("Pictures that are not there (`--retry` tries again):\n\n" + "\n".join(missing))
@@ -75,11 +94,17 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _columns(methods: Sequence[Method]) -> list[str]:
+def headers(methods: Sequence[Method], judged: Mapping[str, float]) -> dict[str, str]:
+    """Of the first table's columns; what the judge reads stands beside how well it reads that."""
     there = {name for method in methods for name in method.values}
     if all(_same(method) for method in methods):
         there -= {"judge_all_reference"}
-    return [name for name in MAIN if name in there]
+    own = {name: judged.get(_READS.get(name, "")) for name in MAIN}
+    return {
+        name: HEADERS[name] + ("" if own[name] is None else f" [judge {own[name]:.3f}]")
+        for name in MAIN
+        if name in there
+    }
 
 
 def _same(method: Method) -> bool:
@@ -87,27 +112,41 @@ def _same(method: Method) -> bool:
     return method.values.get("judge_all_reference") == method.values.get("judge_identity_reference")
 
 
-def _values(methods: Sequence[Method]) -> Iterator[str]:
-    columns = _columns(methods)
-    yield "Means over subjects with 95 % intervals."
+def _values(rows: Sequence[tuple[Method, Estimates]], names: Mapping[str, str], about: str) -> Iterator[str]:
+    yield about
     yield ""
-    yield _line("method", "pictures", *(HEADERS[name] for name in columns))
-    yield _rule(len(columns) + 2)
-    for method in methods:
+    yield _line("method", "pictures", *names.values())
+    yield _rule(len(names) + 2)
+    for method, values in rows:
         of = f"{method.drawn} of {method.pictures}"
-        yield _line(method.name, of, *(told(method.values.get(name)) for name in columns))
+        yield _line(method.name, of, *(told(values.get(name)) for name in names))
 
 
-def _differences(methods: Sequence[Method], baseline: str) -> Iterator[str]:
-    others, columns = [method for method in methods if method.differences], _columns(methods)
-    if not others:
+def _differences(methods: Sequence[Method], baseline: str, names: Mapping[str, str]) -> Iterator[str]:
+    rows = {method.name: method.differences for method in methods if method.differences}
+    about = f"Differences from {baseline} on the same subjects, seeds and prompts; bold where the interval leaves out 0."
+    yield from _apart_rows(rows, names, about)
+
+
+def _compared(methods: Sequence[Method], names: Mapping[str, str]) -> Iterator[str]:
+    rows = {
+        f"{method.name} less {other}": found
+        for method in methods
+        for other, found in method.compared.items()
+        if found
+    }
+    yield from _apart_rows(rows, names, "Differences between other pairs, likewise.")
+
+
+def _apart_rows(rows: Mapping[str, Estimates], names: Mapping[str, str], about: str) -> Iterator[str]:
+    if not rows:
         return
-    yield f"Differences from {baseline} on the same subjects and seeds; bold where the interval leaves out 0."
+    yield about
     yield ""
-    yield _line("method", *(HEADERS[name] for name in columns))
-    yield _rule(len(columns) + 1)
-    for method in others:
-        yield _line(method.name, *(_apart(method.differences.get(name)) for name in columns))
+    yield _line("method", *names.values())
+    yield _rule(len(names) + 1)
+    for name, found in rows.items():
+        yield _line(name, *(_apart(found.get(each)) for each in names))
 
 
 def _costs(methods: Sequence[Method]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from models.miniature.world import Rendered, render_scene
 
 READ = ("noun", "body", "accent", "pattern", "build", "trait")
 _BATCH = 50
+IDENTITY = ("noun", "body", "accent", "pattern")
+"""What has to be right for a subject to be the one that it is; shape details are less sure."""
 
 
 @dataclass(slots=True)
@@ -30,8 +32,13 @@ class Accuracy:
             overlaps = [_iou(subject.mask, seen.mask) for seen in reading.subjects]
             best = max(range(len(overlaps)), key=overlaps.__getitem__, default=None)
             seen = None if best is None or overlaps[best] < 0.5 else reading.subjects[best].identity
+            right = {
+                name: seen is not None and getattr(seen, name) == getattr(subject.identity, name)
+                for name in READ
+            }
             for name in READ:
-                self._count(name, seen is not None and getattr(seen, name) == getattr(subject.identity, name))
+                self._count(name, right[name])
+            self._count("identity", all(right[name] for name in IDENTITY))
 
     def _count(self, name: str, right: bool) -> None:
         self.asked[name] += 1
@@ -53,7 +60,7 @@ def accuracy(judge: Judge, scenes: int) -> dict[str, float]:
     for truths in held_out_scenes(scenes):
         for truth, reading in zip(truths, judge.read([each.image for each in truths]), strict=True):
             counted.add(truth, reading)
-    return {name: counted[name] for name in (*READ, "background")}
+    return {name: counted[name] for name in (*READ, "identity", "background")}
 
 
 def held_out_scenes(scenes: int) -> Iterator[list[Rendered]]:

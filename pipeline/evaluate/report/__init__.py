@@ -16,7 +16,7 @@ from pipeline.evaluate.report.figures import pareto, times
 from pipeline.evaluate.report.grids import grids, worst
 from pipeline.evaluate.report.tabled import as_html
 from pipeline.evaluate.summary import Method
-from pipeline.evaluate.tables import HEADERS, markdown
+from pipeline.evaluate.tables import headers, markdown
 from pipeline.wording import counted
 from stages.shard.commit import replace
 
@@ -53,7 +53,8 @@ def write_report(
     there = {name for method in methods for name in method.values}
     up = [name for name in _CONSISTENCY if name in there]
     x = next((name for name in _ALIGNMENT if name in there), None)
-    plots = [pareto(methods, config, x, y) for y in up] if x else []
+    names = headers(methods, judged or {})
+    plots = [pareto(methods, config, x, y, names) for y in up] if x else []
     page = Template(_asset("pipeline.evaluate.report", "page.html")).substitute(
         title=html.escape(root.resolve().name),
         style=_asset("pipeline.report", "page.css"),
@@ -62,7 +63,7 @@ def write_report(
         tables=as_html(markdown(methods, config, judged)),
         grids=grids(root, config, rows, _TOLD),
         worst_note=html.escape(
-            f"Of each method the pictures with the least {HEADERS[up[0]]}." if up else "None."
+            f"Of each method the pictures with the least {names[up[0]]}." if up else "None."
         ),
         worst=worst(root, rows, up[0]) if up else "",
         config=html.escape(config_path(root).read_text(encoding="utf-8")),

@@ -10,12 +10,13 @@ from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, colour, frame, spread
 from pipeline.evaluate.statistics import Estimate
 from pipeline.evaluate.summary import Method
-from pipeline.evaluate.tables import HEADERS
 
 _COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000)
 
 
-def pareto(methods: Sequence[Method], config: EvaluateConfig, x: str, y: str) -> str:
+def pareto(
+    methods: Sequence[Method], config: EvaluateConfig, x: str, y: str, names: Mapping[str, str]
+) -> str:
     """A point a method with both intervals, settings of a curve joined, and the front; empty without points.
 
     Args:
@@ -23,6 +24,7 @@ def pareto(methods: Sequence[Method], config: EvaluateConfig, x: str, y: str) ->
         config: says which settings are points of one curve.
         x: name of the value across; more is better.
         y: name of the value upwards; more is better.
+        names: of values, for people.
     """
     shown = {
         method.name: (method.values[x], method.values[y]) for method in methods if {x, y} <= {*method.values}
@@ -34,10 +36,10 @@ def pareto(methods: Sequence[Method], config: EvaluateConfig, x: str, y: str) ->
     places = {method.name: place for place, method in enumerate(methods)}
     drawn = [_front(shown, across, up), *_curves(shown, config, places, across, up)]
     drawn += [_point(across, up, *pair, colour(places[name]), name) for name, pair in shown.items()]
-    titles = HEADERS.get(x, x), HEADERS.get(y, y)
-    names = [(name, colour(places[name]), up.at(pair[1].mean)) for name, pair in shown.items()]
+    titles = names.get(x, x), names.get(y, y)
+    labels = [(name, colour(places[name]), up.at(pair[1].mean)) for name, pair in shown.items()]
     return _figure(
-        f"{titles[1]} against {titles[0]}", frame(across, up, titles) + "".join(drawn) + _labels(names)
+        f"{titles[1]} against {titles[0]}", frame(across, up, titles) + "".join(drawn) + _labels(labels)
     )
 
 

@@ -15,8 +15,8 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says():
 
 
 def test_subjects_count_the_same_however_many_pictures_they_have():
-    rows = [("a", 1.0)] * 9 + [("b", 0.0)]
-    assert estimate([*by_subject(rows).values()]).mean == 0.5
+    values = {("a", 0, place): 1.0 for place in range(9)} | {("b", 0, 0): 0.0}
+    assert estimate([*by_subject(values).values()]).mean == 0.5
 
 
 def test_one_subject_or_none_of_difference_has_no_width():
@@ -27,17 +27,18 @@ def test_one_subject_or_none_of_difference_has_no_width():
 
 def test_paired_differences_leave_out_what_subjects_have_in_common():
     rng = np.random.default_rng(1)
-    levels = {str(n): float(level) for n, level in enumerate(rng.normal(0, 10, 30))}
-    better = {name: level + 0.5 + 0.1 * float(rng.normal()) for name, level in levels.items()}
+    levels = {(str(n), 0, 0): float(level) for n, level in enumerate(rng.normal(0, 10, 30))}
+    better = {picture: level + 0.5 + 0.1 * float(rng.normal()) for picture, level in levels.items()}
     found = difference(better, levels)
     assert found.apart
     assert found.mean == pytest.approx(0.5, abs=0.1)
     assert not (estimate([*better.values()]).low > estimate([*levels.values()]).mean)
 
 
-def test_only_common_subjects_are_compared():
-    assert difference({"a": 1.0, "b": 5.0}, {"a": 0.0, "c": 9.0}).mean == 1.0
-    assert difference({"a": 1.0}, {"b": 1.0}) is None
+def test_only_common_pictures_are_compared():
+    one, other, third = ("a", 0, 0), ("a", 0, 1), ("a", 1, 0)
+    assert difference({one: 1.0, other: 5.0}, {one: 0.0, third: 9.0}).mean == 1.0
+    assert difference({one: 1.0}, {other: 1.0}) is None
 
 
 def test_ranks_follow_the_better_direction_and_share_ties():

@@ -6,12 +6,14 @@ import pytest
 from models.metrics.dino import Dino
 from models.metrics.lpips import Lpips
 from pipeline.evaluate.config import EvaluateConfig, Finding
-from pipeline.evaluate.sets import Protocol, Reported
+from pipeline.evaluate.sets import Protocol, Reported, SubjectSet
 from pipeline.evaluate.summary import Method, higher_is_better, summed_up
 from pipeline.evaluate.tables import markdown
 from stages.base import Resources
+from stages.set_row import Individual
 from stages.setting import Setting
 
+MUG = Individual(name="mug", word="mug")
 CONFIG = EvaluateConfig(
     protocol=Protocol(sets=(), reported=(Reported(method="X", values={"DINO": 0.7}, source="a paper"),)),
     settings={name: Setting(method="plain") for name in ("plain", "good", "late")},
@@ -20,6 +22,7 @@ CONFIG = EvaluateConfig(
     sampler=None,
     negative=None,
     baseline="plain",
+    comparisons=(("good", "late"),),
     finding=Finding(),
     workers=Resources(),
 )
@@ -81,4 +84,40 @@ def test_what_others_have_published_is_marked():
     assert "| method (reported) | DINO | source |" in table
     assert "| X | 0.7 | a paper |" in table
     assert "not run here" in table
-    assert "The judge's own accuracy on held-out renders: noun 0.990." in table
+    assert "Judge: its own accuracy on held-out renders: noun 0.990." in table
+
+
+def test_what_the_judge_reads_stands_beside_how_well_it_reads():
+    rows = [row("plain", "a", 0, {"judge_noun": 1.0, "dino_subject_pairs": 0.5})]
+    table = markdown(summed_up(rows, CONFIG), CONFIG, {"noun": 0.99, "identity": 0.97})
+    assert "| noun [judge 0.990] |" in table
+    assert "| DINO, in pairs |" in table
+
+
+def test_pairs_that_are_asked_for_are_compared_picture_by_picture():
+    rows = [row("late", n, s, {"dino_subject_pairs": 0.1 * k}) for k, n in enumerate("abc") for s in (0, 1)]
+    rows += [row("good", n, 0, {"dino_subject_pairs": 0.1 * k + 0.2}) for k, n in enumerate("abc")]
+    # Only the picture that both have counts.
+    rows += [
+        row("late", "d", 0, {"dino_subject_pairs": 0.0}),
+        row("late", "d", 1, {"dino_subject_pairs": 1.0}),
+    ]
+    rows += [row("good", "d", 0, {"dino_subject_pairs": 0.2})]
+    good, late = summed_up(rows, CONFIG)
+    assert late.compared == {}
+    found = good.compared["late"]["dino_subject_pairs"]
+    assert (found.mean, found.low, found.high) == pytest.approx((0.2, 0.2, 0.2))
+    table = markdown([good, late], CONFIG, None)
+    assert "| good less late | **+0.200 (+0.200 to +0.200)** |" in table
+
+
+def test_numbers_of_subjects_have_tables_of_their_own():
+    sets = [SubjectSet(name=n, individuals=(MUG,) * len(n), prompts=("x",)) for n in ("a", "bb")]
+    config = replace(CONFIG, protocol=Protocol(sets=tuple(sets)))
+    rows = [row("plain", "a", 0, {"judge_noun": 1.0}), row("plain", "bb", 0, {"judge_noun": 0.0})]
+    (plain,) = summed_up(rows, config)
+    assert plain.values["judge_noun"].mean == 0.5
+    assert {count: found["judge_noun"].mean for count, found in plain.by_count.items()} == {1: 1.0, 2: 0.0}
+    table = markdown([plain], config, None)
+    assert "The same of pictures with 1 subject." in table
+    assert "The same of pictures with 2 subjects." in table
