@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means with intervals, differences on the same subjects, ranks.
 
-A subject's value is the mean over its seeds and prompts; differences are of the same subject, seed and prompt; intervals are of subjects drawn anew, 95 %
+A subject's value is the mean over its seeds and prompts; differences are of the same subject, seed and
+prompt; intervals are of subjects drawn anew, 95 %
 (percentile bootstrap, Efron 1979), since what one wants to know is how other subjects would fare.
 """
 

@@ -124,7 +124,9 @@ def _values(rows: Sequence[tuple[Method, Estimates]], names: Mapping[str, str], 
 
 def _differences(methods: Sequence[Method], baseline: str, names: Mapping[str, str]) -> Iterator[str]:
     rows = {method.name: method.differences for method in methods if method.differences}
-    about = f"Differences from {baseline} on the same subjects, seeds and prompts; bold where the interval leaves out 0."
+    about = (
+        f"Differences from {baseline} on the same pictures asked for; bold where the interval leaves out 0."
+    )
     yield from _apart_rows(rows, names, about)
 
 

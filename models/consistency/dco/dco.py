@@ -30,7 +30,7 @@ from models.consistency.text import Texts, pixels_of, texts_of
 
 
 class Dco:
-    """Learns a subject, or a style, from a few pictures of it."""
+    """Learns a subject, or a style, from a few pictures of it; several at once where an identifier names them."""
 
     name = "dco"
 
@@ -51,7 +51,7 @@ class Dco:
         return self._cost
 
     def fit(self, pipe: Any, subject: Subject, sampling: Sampling, tell: Tell = silent) -> State:
-        """Learn a subject.
+        """Learn a subject, or several together as joint DreamBooth does.
 
         Args:
             pipe: a Stable Diffusion or SDXL pipeline; it is left as it was.
@@ -60,17 +60,22 @@ class Dco:
             tell: of progress.
 
         Raises:
-            ValueError: there is not just one word, or no picture.
-            BadCaption: a caption does not name the noun just once.
+            ValueError: there are several subjects for one new word, or no picture.
+            BadCaption: a caption does not name its noun just once.
         """
-        if len(subject.words) != 1 or not subject.pictures:
-            raise ValueError("one subject is learnt at a time: one word, and pictures of it")
-        began, options, noun = time.perf_counter(), self.options, subject.words[0]
-        said = said_of(len(subject.pictures), noun, subject.captions, self._word(noun))
+        if len(subject.words) != 1 and self.options.token:
+            raise ValueError(
+                "a new word is of one subject: learn one at a time, or several together with token null and "
+                "an identifier"
+            )
+        if not subject.pictures:
+            raise ValueError("a subject is learnt from pictures of it; give at least one")
+        began, options, nouns = time.perf_counter(), self.options, subject.words
+        said = said_of(len(subject.pictures), nouns, subject.captions, self._called(nouns))
         prior = None
         if options.prior_weight:
             with without_ip_adapter(pipe.unet):
-                prior = prior_latents(pipe, noun, options.prior_pictures, options.seed, sampling, tell)
+                prior = prior_latents(pipe, nouns, options.prior_pictures, options.seed, sampling, tell)
         with ExitStack() as stack:
             ours = stack.enter_context(borrowed(pipe))
             encoders = [getattr(ours, name) for name in encoder_names(ours)]
@@ -78,7 +83,7 @@ class Dco:
             stack.enter_context(without_ip_adapter(ours.unet))
             ranks = {ADAPTER: options.rank} if options.rank else {}
             lora = stack.enter_context(adapters(ours.unet, ranks, options.seed)).get(ADAPTER, {})
-            rows = begun_rows(ours, noun) if options.token else {}
+            rows = begun_rows(ours, nouns[0]) if options.token else {}
             words = [options.token] if options.token else []
             base = _texts(ours, said.base, sampling)
             stack.enter_context(with_words(ours, words, rows))
@@ -93,13 +98,13 @@ class Dco:
                 _texts(ours, said.tuned, sampling),
                 rows,
                 lora,
-                None if prior is None else (prior, _texts(ours, [prior_prompt(noun)], sampling)),
+                None if prior is None else (prior, _texts(ours, [*map(prior_prompt, nouns)], sampling)),
             )
             self.losses = tuned(tuning, tell)
             tensors = {f"lora.{name}": each for name, each in lora.items()}
             tensors |= {f"rows.{name}": each for name, each in rows.items()}
             tensors = {name: each.detach().cpu().clone() for name, each in tensors.items()}
-        state = State(self.name, self._about(pipe, noun), tensors)
+        state = State(self.name, self._about(pipe, nouns), tensors)
         self._cost = Cost(tuning_seconds=time.perf_counter() - began, subject_bytes=state.bytes)
         return state
 
@@ -165,14 +170,14 @@ class Dco:
         self._cost = Cost(self._cost.tuning_seconds, spent, kept)
         return images
 
-    def _word(self, noun: str) -> str | None:
-        """What the subject is called."""
+    def _called(self, nouns: Sequence[str]) -> list[str]:
+        """What the subjects are called."""
         if self.options.token:
-            return self.options.token
-        return f"{self.options.identifier} {noun}" if self.options.identifier else None
+            return [self.options.token]
+        return [f"{self.options.identifier} {noun}" if self.options.identifier else noun for noun in nouns]
 
-    def _about(self, pipe: Any, noun: str) -> dict[str, Any]:
-        about = {"backbone": backbone(pipe), "words": [noun], "word": self._word(noun)}
+    def _about(self, pipe: Any, nouns: Sequence[str]) -> dict[str, Any]:
+        about = {"backbone": backbone(pipe), "words": [*nouns], "called": self._called(nouns)}
         return {
             **about,
             "token": self.options.token,

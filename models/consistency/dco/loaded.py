@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.consistency.dco.adapters import adapters, filled, set_strength
-from models.consistency.dco.captions import renamed
+from models.consistency.dco.captions import with_names
 from models.consistency.dco.rows import encoder_names, with_words
 from models.consistency.dco.tuning import ADAPTER
 from models.consistency.state import BadState, State, backbone
@@ -24,11 +24,12 @@ def checked(state: State, pipe: Any) -> None:
         BadState: it is not.
     """
     state.check("dco", {"backbone": backbone(pipe)})
-    about, word = state.about, state.about.get("word")
+    about, called = state.about, state.about.get("called")
     rows = [f"rows.{name}" for name in encoder_names(pipe)] if about.get("token") else []
     state.holds(**dict.fromkeys(rows, 2))
-    if not isinstance(about.get("rank"), int) or not isinstance(word, str | None):
-        raise BadState("the state is damaged: it does not say its rank and its word; tune again")
+    named = isinstance(called, list) and len(called) == len(about["words"])
+    if not isinstance(about.get("rank"), int) or not named or not all(isinstance(n, str) for n in called):
+        raise BadState("the state is damaged: it does not say its rank and its names; tune again")
     learnt = any(name.startswith("lora.") for name in state.tensors)
     if "token" not in about or learnt != bool(about["rank"]) or bool(about["token"]) != _has_rows(state):
         raise BadState("the state is damaged: what it says of itself is not what it holds; tune again")
@@ -73,15 +74,16 @@ def with_learnt_words(pipe: Any, states: Sequence[State]) -> AbstractContextMana
 
 
 def renamed_prompts(prompts: Sequence[str], states: Sequence[State]) -> list[str]:
-    """Prompts with each state's noun replaced by what the subject is called.
+    """Prompts with each state's nouns replaced by what the subjects are called.
 
     Raises:
         BadCaption: a noun is not in a prompt just once.
     """
     found = [*prompts]
     for state in states:
-        if state.about["word"]:
-            found = [renamed(prompt, state.about["words"][0], state.about["word"]) for prompt in found]
+        nouns, called = state.about["words"], state.about["called"]
+        if nouns != called:
+            found = [with_names(prompt, nouns, called) for prompt in found]
     return found
 
 

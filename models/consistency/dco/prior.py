@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -24,20 +26,22 @@ def prior_prompt(noun: str) -> str:
 
 
 @torch.no_grad()
-def prior_latents(pipe: Any, noun: str, count: int, seed: int, sampling: Sampling, tell: Tell) -> Latents:
-    """Of so many pictures.
+def prior_latents(
+    pipe: Any, nouns: Sequence[str], count: int, seed: int, sampling: Sampling, tell: Tell
+) -> Latents:
+    """Of so many pictures of each noun, one noun after another.
 
     Args:
         pipe: before anything is tuned.
-        noun: what they show.
-        count: how many.
+        nouns: what they show.
+        count: how many of each.
         seed: of the first.
         sampling: how to draw.
         tell: of progress.
     """
     drawing, pictures = replace(sampling, output="pil"), []
     with borrowed(pipe) as ours:
-        for start in range(0, count, _AT_ONCE):
+        for noun, start in product(nouns, range(0, count, _AT_ONCE)):
             seeds = [seed + place for place in range(start, min(count, start + _AT_ONCE))]
             tell(start, count, f"drawing pictures of any {noun}")
             pictures += ours(**drawing.arguments([prior_prompt(noun)] * len(seeds), seeds)).images

@@ -61,7 +61,7 @@ class Tuning:
     rows: Mapping[str, nn.Parameter]
     lora: Mapping[str, nn.Parameter]
     prior: tuple[Latents, Texts] | None = None
-    """Pictures of the noun by the untuned model, and their text."""
+    """Pictures of each noun by the untuned model, one noun after another, and a text for each noun."""
 
     @property
     def trained(self) -> list[dict[str, Any]]:
@@ -124,8 +124,9 @@ class Tuning:
         assert self.prior is not None
         latents, texts = self.prior
         draw = self.drawn(generator, latents)
+        nouns = (draw.picture_B // self.options.prior_pictures).tolist()
         with self._mixed():
-            return self.errors(draw, texts.rows([0] * self.options.batch), latents).mean()
+            return self.errors(draw, texts.rows(nouns), latents).mean()
 
     def _mixed(self) -> AbstractContextManager[Any]:
         """Low-rank weights are float32, whatever the model's are."""

@@ -40,7 +40,7 @@ def untouched(pipe):
     with adapters(pipe.unet, {ADAPTER: 4}) as parameters:
         lora = {f"lora.{name}": each.detach().clone() for name, each in parameters[ADAPTER].items()}
     learnt = {f"rows.{name}": row.detach() for name, row in rows.items()}
-    return State("dco", Dco(SHORT)._about(pipe, "cat"), {**lora, **learnt})
+    return State("dco", Dco(SHORT)._about(pipe, ["cat"]), {**lora, **learnt})
 
 
 @pytest.mark.parametrize("consistency", [0.5, 3.0, 8.0])

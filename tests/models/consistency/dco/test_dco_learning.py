@@ -30,7 +30,7 @@ from tests.models.consistency.tiny import sd_pipe, xl_pipe
 
 
 def tuning_of(pipe, options, rows, lora, said=None):
-    said = said or said_of(3, "cat", (), "<subject>" if rows else None)
+    said = said or said_of(3, ["cat"], (), ["<subject>" if rows else "cat"])
     mean, std = encoded_pictures(pipe, PICTURES, 128, 128)
     with torch.no_grad():
         base, words = texts_of(pipe, said.base, 128, 128), texts_of(pipe, said.tuned, 128, 128)

@@ -39,6 +39,19 @@ def test_a_merge_is_a_sum_in_any_order(pipe, state, style, consistency):
     assert apart(none, plain(pipe)).max() < 1e-3
 
 
+def test_subjects_are_learnt_together_and_drawn_together_or_alone():
+    pipe, options = sd_pipe(), replace(SHORT.dreambooth(prior=True), steps=8)
+    both = replace(CAT, words=("cat", "dog"), captions=("a cat", "a dog", "a dog on the beach"))
+    state = Dco(options).fit(pipe, both, SAMPLING)
+    assert (state.about["words"], state.about["called"]) == (["cat", "dog"], ["sks cat", "sks dog"])
+    for prompt in ("a cat and a dog", "a dog at night", "a cat"):
+        found, _ = drawn(pipe, state, options, prompts=[prompt])
+        named = prompt.replace("cat", "sks cat").replace("dog", "sks dog")
+        assert apart(found, plain(pipe, prompts=[named])).min() > 1e-4
+    with pytest.raises(BadCaption, match="once"):
+        drawn(pipe, state, options, prompts=["a bird"])
+
+
 def test_a_layer_adds_all_deltas(pipe, state, style):
     layer = next(name for name, module in pipe.unet.named_modules() if name.endswith("attn1.to_q"))
     weight = pipe.unet.get_submodule(layer).weight.detach().clone()

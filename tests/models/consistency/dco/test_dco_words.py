@@ -47,22 +47,37 @@ def test_a_noun_of_several_pieces_has_their_mean():
 
 
 def test_captions():
-    said = said_of(2, "cat", ("a cat from above", "my Cat sleeps"), "<subject>")
+    said = said_of(2, ["cat"], ("a cat from above", "my Cat sleeps"), ["<subject>"])
     assert said.tuned == ("a <subject> from above", "my <subject> sleeps")
     assert said.base == ("a cat from above", "my Cat sleeps")
-    assert said_of(2, "cat", (), None).tuned == ("a photo of a cat",) * 2
+    assert said_of(2, ["cat"], (), ["cat"]).tuned == ("a photo of a cat",) * 2
     assert renamed("my red cat", "red cat", "x") == "my x"
     for wrong in ("a dog", "a cat and a cat"):
         with pytest.raises(BadCaption, match="must be there once"):
             renamed(wrong, "cat", "x")
     with pytest.raises(BadCaption, match="1 captions for 2 pictures"):
-        said_of(2, "cat", ("a cat",), None)
+        said_of(2, ["cat"], ("a cat",), ["cat"])
 
 
-@pytest.mark.parametrize("subject", [Subject(words=("cat",)), replace(CAT, words=("cat", "dog"))])
-def test_one_subject_and_pictures_of_it_are_needed(pipe, subject):
-    with pytest.raises(ValueError, match="one word, and pictures"):
-        Dco(SHORT).fit(pipe, subject, SAMPLING)
+def test_captions_of_several_subjects_say_who_is_in_which_picture():
+    nouns, called = ["cat", "dog"], ["sks cat", "sks dog"]
+    captions = ("a cat sleeps", "the dog", "a dog and a cat")
+    assert said_of(3, nouns, captions, called).tuned == (
+        "a sks cat sleeps",
+        "the sks dog",
+        "a sks dog and a sks cat",
+    )
+    with pytest.raises(BadCaption, match="who is in which"):
+        said_of(3, nouns, (), called)
+    with pytest.raises(BadCaption, match="must be there once"):
+        said_of(1, nouns, ("a bird",), called)
+
+
+def test_pictures_are_needed_and_a_new_word_is_of_one_subject(pipe):
+    with pytest.raises(ValueError, match="pictures of it"):
+        Dco(SHORT).fit(pipe, Subject(words=("cat",)), SAMPLING)
+    with pytest.raises(ValueError, match="one subject"):
+        Dco(SHORT).fit(pipe, replace(CAT, words=("cat", "dog")), SAMPLING)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rank": -1}, {"rank": 0, "token": None}, {"beta": 0.0}])
