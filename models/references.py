@@ -6,12 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
     from models.miniature.world import Identity
 
 _WORLD = "miniature:"
+_STYLE = f"{_WORLD}style/"
 _PIXELS = 128
 _PLACES = ("grass", "beach", "street", "kitchen", "snow", "night")
 _ANGLES = (-8.0, 5.0, 0.0, 9.0, -4.0, 2.0)
@@ -25,11 +27,14 @@ def opened_reference(name: str) -> Image.Image:
     """A picture, RGB and upright.
 
     Args:
-        name: a path, or `miniature:cat-red-blue-striped-slim-1/2` for the third picture of an identity.
+        name: a path, `miniature:cat-red-blue-striped-slim-1/2` for the third picture of an identity, or
+            `miniature:style/sunset/2` for the third one in a style, of other subjects.
 
     Raises:
         BadReference: there is none of that name, or it cannot be read.
     """
+    if name.startswith(_STYLE):
+        return _styled(name)
     if name.startswith(_WORLD):
         return _rendered(name)
     try:
@@ -54,6 +59,32 @@ def names_of_identity(identity: Identity, count: int) -> tuple[str, ...]:
 def place_of_reference(number: int) -> str:
     """The background of the pictures of that number."""
     return _PLACES[number]
+
+
+def names_of_style(style: str, count: int) -> tuple[str, ...]:
+    """Names of the first pictures of a style, up to 6, each before another background."""
+    return tuple(f"{_STYLE}{style}/{number}" for number in range(min(count, len(_PLACES))))
+
+
+def subject_of_style(style: str, number: int) -> Identity:
+    """Who is in the pictures of that number: somebody whom trainings may know."""
+    from models.miniature.world import NOUNS, held_out_identity, sample_identity
+
+    rng = np.random.default_rng((20261127, number, *style.encode()))
+    noun = NOUNS[int(rng.integers(len(NOUNS)))]
+    while held_out_identity(identity := sample_identity(rng, noun)):
+        pass
+    return identity
+
+
+def _styled(name: str) -> Image.Image:
+    from models.miniature.world.styles import STYLES
+
+    style, _, number = name.removeprefix(_STYLE).partition("/")
+    if style not in STYLES or number not in {*map(str, range(len(_PLACES)))}:
+        raise BadReference(f"{name} is no picture of a style; give {_STYLE}STYLE/NUMBER with {[*STYLES]}")
+    shown = subject_of_style(style, int(number))
+    return STYLES[style].painted(_rendered(f"{_WORLD}{shown.id}/{number}"))
 
 
 def _rendered(name: str) -> Image.Image:

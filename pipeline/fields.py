@@ -97,9 +97,12 @@ def _choice(hint: Any) -> type[Enum] | None:
 
 
 def _as_tuple(hint: Any, value: Any) -> Any:
-    """A list for a field that takes tuples, perhaps among others."""
-    takes = any(get_origin(option) is tuple for option in (hint, *get_args(hint)))
-    return tuple(value) if takes and isinstance(value, list) else value
+    """A list for a field that takes tuples, perhaps among others, and lists in it."""
+    takes = next((option for option in (hint, *get_args(hint)) if get_origin(option) is tuple), None)
+    if takes is None or not isinstance(value, list):
+        return value
+    within = [each for each in get_args(takes) if each is not ...]
+    return tuple(_as_tuple(within[min(place, len(within) - 1)], each) for place, each in enumerate(value))
 
 
 def _backend(job: str, value: Any, field: dataclasses.Field, path: str) -> Any:

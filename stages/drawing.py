@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.consistency.method import Cost, Sampling, Subject, Tell, silent
+from models.consistency.method import Cost, Sampling, Tell, silent
 from models.consistency.registry import Entry, entry
 from models.consistency.seeds import picture_seeds
-from models.metrics.image_set import Pictured
-from models.metrics.regions import cut_out
-from stages.set_row import Individual, SetRow
+from stages.learning import Given, states_of, subject_of
+from stages.set_row import SetRow
 from stages.setting import Setting
 
 if TYPE_CHECKING:
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
 
     from models.consistency.state import State
     from models.generation import TextToImage
-
-References = tuple[tuple[Pictured, ...], ...]
 
 
 class Drawing:
@@ -40,14 +34,12 @@ class Drawing:
         self._sampler, self._negative, self._folder = sampler, negative, folder
         self._pipes: dict[str, Any] = {}
 
-    def __call__(
-        self, rows: Sequence[SetRow], references: References, tell: Tell = silent
-    ) -> tuple[list[Image], Cost]:
+    def __call__(self, rows: Sequence[SetRow], given: Given, tell: Tell = silent) -> tuple[list[Image], Cost]:
         """A picture a row.
 
         Args:
             rows: of one set.
-            references: given pictures of each subject, with their masks.
+            given: pictures of the subjects and of the style.
             tell: of progress.
 
         Raises:
@@ -56,10 +48,11 @@ class Drawing:
         """
         first, setting = rows[0], rows[0].method
         kind, method = entry(setting.method), setting.built()
-        pipe = self._pipe(kind, setting)
-        sampling = self._sampling(kind)
-        states, seconds = self._states(kind, first, references, pipe, sampling, tell)
-        subject = _subject(first.individuals, kind, setting, references, rows)
+        pipe, sampling = self._pipe(kind, setting), self._sampling(kind)
+        states, seconds = states_of(first, given, self._folder, self._sampler, pipe, sampling, tell)
+        # What was learnt of subjects is enough.
+        shown = [() for _ in first.individuals] if kind.tuned else given.subjects
+        subject = subject_of(first.individuals, kind, setting, shown)
         composed, more = _composed(kind, states), _placed(kind, method, first)
         images, drawn = [], 0.0
         for some in self._batches(kind, rows):
@@ -104,76 +97,6 @@ class Drawing:
             width=sampler.size,
             negative=negative,
         )
-
-    def _states(
-        self,
-        kind: Entry,
-        row: SetRow,
-        references: References,
-        pipe: Any,
-        sampling: Sampling,
-        tell: Tell,
-    ) -> tuple[list[State], float]:
-        """What is learnt of each subject, or of all together by a method that draws them itself."""
-        from models.consistency.learned import learned
-
-        if not kind.tuned:
-            return [], 0.0
-        teacher = row.teacher or row.method
-        alone = [(each,) for each in row.individuals] if kind.pictures else [row.individuals]
-        given = [(each,) for each in references] if kind.pictures else [references]
-        found, seconds = [], 0.0
-        for individuals, pictures in zip(alone, given, strict=True):
-            subject = _subject(individuals, kind, teacher, pictures, ())
-            folder = self._folder / teacher.method / _name_of(self._sampler, teacher, individuals)
-            state, took = learned(folder, lambda s=subject: teacher.built().fit(pipe, s, sampling, tell))
-            found.append(state)
-            seconds += took
-        return found, seconds
-
-
-def _name_of(sampler: TextToImage, teacher: Setting, individuals: Sequence[Individual]) -> str:
-    """A folder's name: readable, and no other subjects', options' or model's."""
-    how = {name: value for name, value in asdict(teacher).items() if name not in ("curve", "about")}
-    told = json.dumps([asdict(sampler), how, *(asdict(each) for each in individuals)], sort_keys=True)
-    names = "+".join(
-        "".join(c if c.isalnum() or c in "-_" else "-" for c in each.name) for each in individuals
-    )
-    return f"{names[:80]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-
-
-def _subject(
-    individuals: Sequence[Individual],
-    kind: Entry,
-    setting: Setting,
-    references: References,
-    rows: Sequence[SetRow],
-) -> Subject:
-    """As the method is told of it; `rows` are empty while it is learnt."""
-    shown = [each[: setting.given] for each in references]
-    captions = [each.captions[: setting.given] for each in individuals]
-    if kind.cut_out:
-        pictures = tuple(_alone(each) for each in shown)
-        captions = []
-    elif rows and kind.tuned:
-        # What was learnt of them is enough.
-        pictures, captions = (), []
-    else:
-        pictures = tuple(picture.image for each in shown for picture in each)
-    return Subject(
-        words=tuple(each.word for each in individuals),
-        pictures=pictures,
-        captions=tuple(caption for each in captions for caption in each) if pictures else (),
-        prompt=individuals[0].prompt if len(individuals) == 1 else None,
-    )
-
-
-def _alone(pictures: Sequence[Pictured]) -> Image:
-    """The first picture in which the subject was found, cut out."""
-    for picture in pictures:
-        if (found := cut_out(picture.image, picture.masks[0], "white")) is not None:
-            return found
-    raise ValueError("the subject was found in none of its pictures; give others, or lower the threshold")
 
 
 def _composed(kind: Entry, states: Sequence[State]) -> Any:

@@ -19,8 +19,9 @@ from stages.columns import IMAGE, NOUN
 from stages.drawing import Drawing
 from stages.finder import nouns_of
 from stages.images import encoded
+from stages.learning import Given
 from stages.peak_memory import PeakMemory
-from stages.pictured import REFERENCES, pictured
+from stages.pictured import REFERENCES, pictured, style_pictures
 from stages.rows import Outcome, Row
 from stages.set_row import SetRow
 from stages.whole_set import set_function
@@ -70,9 +71,9 @@ class Generate(Stage):
         drawing = Drawing(self.sampler, self.negative, Path(self.folder) / "_meta" / "subjects")
 
         def work(asked: list[SetRow], rows: list[Row]) -> Sequence[Outcome]:
-            references = pictured(rows[0][REFERENCES.name], len(asked[0].individuals))
+            given = rows[0][REFERENCES.name], len(asked[0].individuals)
             peak = PeakMemory()
-            images, cost = drawing(asked, references, _noting(len(rows)))
+            images, cost = drawing(asked, Given(pictured(*given), style_pictures(*given)), _noting(len(rows)))
             about = {
                 "setting": asked[0].setting,
                 "set_name": asked[0].name,

@@ -11,7 +11,7 @@ from models.metrics.image_set import ImageSet, Pictured, Scores
 from stages.base import Resources, Stage, TableFunction
 from stages.finder import masks_of
 from stages.images import decoded
-from stages.pictured import REFERENCES, pictured
+from stages.pictured import REFERENCES, pictured, style_pictures
 from stages.rows import Outcome, Row
 from stages.set_row import SetRow
 from stages.whole_set import set_function
@@ -53,13 +53,15 @@ class Measure(Stage):
 def image_set(asked: Sequence[SetRow], rows: Sequence[Row]) -> ImageSet:
     """What metrics look at."""
     words = asked[0].words
+    given = rows[0][REFERENCES.name], len(words)
     return ImageSet(
         words=words,
         prompts=tuple(row.prompt for row in asked),
         pictures=tuple(
             Pictured(decoded(row["image"]), tuple(masks_of(row["entities"] or [], words))) for row in rows
         ),
-        references=pictured(rows[0][REFERENCES.name], len(words)),
+        references=pictured(*given),
+        style=style_pictures(*given),
         truth=tuple(row.truth for row in asked),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+from PIL.Image import Image
 
 from models.metrics.image_set import Pictured
 from stages.columns import RLE
@@ -20,7 +21,8 @@ REFERENCE = pa.struct(
         pa.field("rle", RLE),
     ]
 )
-"""`subject` is the place in the set's individuals; `rle` is null where the subject was not found."""
+"""`subject` is the place in the set's individuals, of a style the one after them; `rle` is null where the
+subject was not found."""
 
 REFERENCES = pa.field("references", pa.list_(REFERENCE))
 """Of a set's first row; other rows have none."""
@@ -34,7 +36,12 @@ def pictured(references: Sequence[dict[str, Any]] | None, subjects: int) -> tupl
         subjects: how many there are.
     """
     found: list[list[Pictured]] = [[] for _ in range(subjects)]
-    for reference in references or ():
+    for reference in (each for each in references or () if each["subject"] < subjects):
         mask = None if reference["rle"] is None else unpacked(reference["rle"])
         found[reference["subject"]].append(Pictured(decoded(reference["image"]), (mask,)))
     return tuple(tuple(each) for each in found)
+
+
+def style_pictures(references: Sequence[dict[str, Any]] | None, subjects: int) -> tuple[Image, ...]:
+    """The given pictures of the set's style; see `pictured`."""
+    return tuple(decoded(each["image"]) for each in references or () if each["subject"] == subjects)

@@ -55,6 +55,11 @@ class References(Stage):
                 for place, each in enumerate(asked[0].individuals)
                 for name in each.references
             ]
+            style = asked[0].style
+            first += [
+                {"subject": len(asked[0].individuals), "image": encoded(opened_reference(name)), "rle": None}
+                for name in (style.references if style else ())
+            ]
             return [{"references": first if place == 0 else None} for place in range(len(rows))]
 
         return set_function(self, "references", work)

@@ -16,7 +16,7 @@ from stages.setting import Setting
 
 @dataclass(frozen=True, kw_only=True)
 class Individual:
-    """One particular subject."""
+    """One particular subject, or a style."""
 
     name: str
     word: str
@@ -47,6 +47,8 @@ class SetRow:
     """Where each subject is asked to be: x1, y1, x2, y2 in [0, 1]."""
     truth: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the picture, for `models.metrics.judge`."""
+    style: Individual | None = None
+    """That the picture is to be in, where a set has one."""
     teacher: Setting | None = None
     """The setting that the subjects are learnt by; the method's own if None."""
 
@@ -69,12 +71,13 @@ class SetRow:
         try:
             told = json.loads(text)
             individuals = tuple(_individual(each) for each in told.pop("individuals"))
-            boxes, teacher = told.pop("boxes"), told.pop("teacher")
+            boxes, teacher, style = (told.pop(name) for name in ("boxes", "teacher", "style"))
             placed = None if boxes is None else tuple((b[0], b[1], b[2], b[3]) for b in boxes)
             return cls(
                 **{**told, "method": Setting(**told["method"])},
                 individuals=individuals,
                 boxes=placed,
+                style=None if style is None else _individual(style),
                 teacher=None if teacher is None else Setting(**teacher),
             )
         except (KeyError, TypeError, IndexError, AttributeError) as error:

@@ -24,8 +24,22 @@ class Setting:
     """Of methods with a model of their own, such as Subject-Diffusion's export."""
     curve: str | None = None
     """Settings of the same curve are points of one line in the report, in their order."""
+    together: bool = False
+    """Whether the subjects of a set are learnt together, as joint DreamBooth does, and for each set anew."""
+    style: Mapping[str, Any] | None = None
+    """How a set's style is learnt, by methods that add up what they have learnt: `method` and `options`."""
     about: str = ""
     """For people."""
+
+    def of_style(self) -> Setting:
+        """The setting that styles are learnt by.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.style is None:
+            raise ValueError("the set has a style; say how it is learnt, such as style: {method: dco-style}")
+        return Setting(**self.style)
 
     def built(self) -> Any:
         """The method.

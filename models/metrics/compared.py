@@ -28,9 +28,9 @@ def compared(
     compare: Compare,
     failed: float,
 ) -> list[Scores]:
-    """Values `<name>_<region>_pairs` and `<name>_<region>_reference` of each picture.
+    """Values `<name>_<region>_pairs`, `<name>_<region>_reference` and `<name>_style` of each picture.
 
-    Of several subjects it is their mean.
+    Of several subjects it is their mean. A style is of the whole picture.
 
     Args:
         images: the set.
@@ -54,6 +54,10 @@ def compared(
                 known = [value for value in of_subjects if value is not None]
                 if known and len(known) == len(of_subjects):
                     scores[place][f"{name}_{region}_{kind}"] = float(np.mean(known))
+    if images.style:
+        ours, theirs = look([each.image for each in images.pictures]), look(images.style)
+        for known, one in zip(scores, ours, strict=True):
+            known[f"{name}_style"] = float(np.mean([compare(one, other) for other in theirs]))
     return scores
 
 

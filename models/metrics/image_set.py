@@ -38,6 +38,8 @@ class ImageSet:
     """Given pictures of each subject, each with its mask alone; none where a subject was not given."""
     truth: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
     """What is known of each picture of the miniature's world; see `models.metrics.judge`."""
+    style: tuple[Image, ...] = ()
+    """Given pictures of the style, where there is one."""
 
 
 class Measure(Protocol):
@@ -46,6 +48,7 @@ class Measure(Protocol):
     def __call__(self, images: ImageSet) -> Sequence[Scores]:
         """Values of each picture.
 
-        `*_pairs` is the mean over the set's other pictures, `*_reference` the mean over given ones.
+        `*_pairs` is the mean over the set's other pictures, `*_reference` the mean over given ones,
+        `*_style` the mean over those of the style.
         """
         ...

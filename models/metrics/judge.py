@@ -3,7 +3,8 @@
 
 A picture's truth is a mapping with any of `background`, the name of one; `stated`, of each subject the
 attributes that the prompt states; `identities`, of each subject all attributes, where it is a given one;
-`boxes`, of each subject x1, y1, x2, y2 in [0, 1] where it was asked to be.
+`boxes`, of each subject x1, y1, x2, y2 in [0, 1] where it was asked to be; `style`, the name of one, which is
+taken off again where the picture shows it, since the judge has learnt to read pictures without.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ import numpy as np
 from models.backends.runtime import Runtime
 from models.backends.weights import located
 from models.metrics.image_set import ImageSet, Measure, Scores
+from models.miniature.world.styles import STYLES
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from models.miniature.judge import Judge, Reading, SeenSubject
 
 ATTRIBUTES = ("body", "accent", "pattern")
 """What, beside the noun, has to be the same for two subjects to be one; shape details are less sure."""
+_STYLED = 0.9
+"""The share of a picture's pixels that shows that it is in a style; renders without one have 0.6 at most."""
 Found = Sequence["SeenSubject | None"]
 
 
@@ -53,8 +59,9 @@ class _Loaded:
         self._judge = judge
 
     def __call__(self, images: ImageSet) -> list[Scores]:
-        readings = self._judge.read([each.image for each in images.pictures])
-        truths = images.truth or tuple({} for _ in readings)
+        truths = images.truth or tuple({} for _ in images.pictures)
+        pictures = [_plain(each.image, truth) for each, truth in zip(images.pictures, truths, strict=True)]
+        readings = self._judge.read(pictures)
         found = [assigned(images.words, r, truth) for r, truth in zip(readings, truths, strict=True)]
         scores: list[Scores] = []
         for place, (reading, truth) in enumerate(zip(readings, truths, strict=True)):
@@ -63,10 +70,22 @@ class _Loaded:
                 {
                     "judge_noun": float(np.mean([seen is not None for seen in found[place]])),
                     **_by_truth(found[place], reading, truth),
+                    **_by_style(images.pictures[place].image, truth),
                     **_by_others(found[place], others),
                 }
             )
         return scores
+
+
+def _plain(image: Image, truth: Mapping[str, Any]) -> Image:
+    """What a picture shows, without its style if it is in that."""
+    style = STYLES.get(truth.get("style", ""))
+    return style.undone(image) if style and style.shown(image) >= _STYLED else image
+
+
+def _by_style(image: Image, truth: Mapping[str, Any]) -> Scores:
+    style = STYLES.get(truth.get("style", ""))
+    return {"judge_style": float(style.shown(image) >= _STYLED)} if style else {}
 
 
 def assigned(words: Sequence[str], reading: Reading, truth: Mapping[str, Any]) -> Found:

@@ -165,9 +165,16 @@ def _settings(methods: Mapping[str, Any], where: str) -> dict[str, Setting]:
 
 
 def _setting(name: str, values: Mapping[str, Any], where: str) -> Setting:
-    place = f"{where}: methods.{name}"
     check_name(name, f"{where}: a method")
-    setting = build(Setting, {"method": name, **values}, place)
+    place = f"{where}: methods.{name}"
+    setting = _checked_setting({"method": name, **values}, place)
+    if setting.style is not None:
+        _checked_setting(setting.style, f"{place}.style")
+    return setting
+
+
+def _checked_setting(values: Mapping[str, Any], place: str) -> Setting:
+    setting = build(Setting, values, place)
     try:
         kind = entry(setting.method)
         usual = kind.defaults()

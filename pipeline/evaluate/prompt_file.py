@@ -4,12 +4,16 @@
     source: whose protocol this is, and what differs
     subjects:
       - {name: dog-1, word: dog, text: a small brown dog, references: [a.jpg, b.jpg], prompt: a brown dog}
+    styles:
+      - {name: ink, word: ink, text: in ink style, references: [c.jpg], captions: [a tree in ink style]}
     templates: ["{} on the beach", "{} at night"]
     sets:
       - {name: dog-1, subjects: [dog-1], prompts: ["a dog in the snow"]}
+      - {subjects: [dog-1], style: ink, templates: ["{} on the beach, {style}"]}
 
 Without `sets` each subject is a set of its own. Prompts are a set's own, or the templates with the texts of
-its subjects, joined by "and". Paths are those beside the file; a folder stands for all pictures in it.
+its subjects, joined by "and", and of its style. Paths are those beside the file; a folder stands for all
+pictures in it.
 """
 
 from __future__ import annotations
@@ -44,12 +48,14 @@ class _Set:
     prompts: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     boxes: tuple[Box, ...] | None = None
+    style: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _File:
     source: str = ""
     subjects: tuple[Any, ...] = ()
+    styles: tuple[Any, ...] = ()
     templates: tuple[str, ...] = ()
     sets: tuple[Any, ...] = ()
 
@@ -65,26 +71,43 @@ def read_protocol(path: Path) -> Protocol:
     if not subjects:
         raise UserError(f"{path}: it has no subjects; list them with name and word")
     by_name = {each.name: each for each in subjects}
+    styles = [build(_Subject, each, f"{path.name}: styles.{k}") for k, each in enumerate(told.styles)]
     given = told.sets or tuple({"subjects": [each.name]} for each in subjects)
     sets = [build(_Set, each, f"{path.name}: sets.{k}") for k, each in enumerate(given)]
     return Protocol(
-        sets=tuple(_set(each, by_name, told.templates, path) for each in sets),
+        sets=tuple(
+            _set(each, by_name, {style.name: style for style in styles}, told.templates, path)
+            for each in sets
+        ),
         source=" ".join(told.source.split()),
     )
 
 
-def _set(each: _Set, subjects: Mapping[str, _Subject], templates: Sequence[str], path: Path) -> SubjectSet:
+def _set(
+    each: _Set,
+    subjects: Mapping[str, _Subject],
+    styles: Mapping[str, _Subject],
+    templates: Sequence[str],
+    path: Path,
+) -> SubjectSet:
+    if each.style is not None and each.style not in styles:
+        raise UserError(f"{path}: no style is called '{each.style}'{nearest(each.style, styles)}")
     for name in each.subjects:
         if name not in subjects:
             raise UserError(f"{path}: no subject is called '{name}'{nearest(name, subjects)}")
     chosen = [subjects[name] for name in each.subjects]
     text = " and ".join(subject.text or f"a {subject.word}" for subject in chosen)
-    filled = [template.replace("{}", text) for template in each.templates or templates]
+    style = None if each.style is None else styles[each.style]
+    painted = "" if style is None else style.text or f"in {style.word} style"
+    filled = [
+        template.replace("{}", text).replace("{style}", painted) for template in each.templates or templates
+    ]
     return SubjectSet(
-        name=each.name or "+".join(each.subjects),
+        name=each.name or "+".join([*each.subjects, *([style.name] if style else [])]),
         individuals=tuple(_individual(subject, path.parent) for subject in chosen),
         prompts=each.prompts or tuple(filled),
         boxes=each.boxes,
+        style=None if style is None else _individual(style, path.parent),
     )
 
 

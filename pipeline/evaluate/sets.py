@@ -26,6 +26,8 @@ class SubjectSet:
     prompts: tuple[str, ...]
     boxes: tuple[Box, ...] | None = None
     """Where each subject is asked to be: x1, y1, x2, y2 in [0, 1]."""
+    style: Individual | None = None
+    """That all prompts name."""
     truth: tuple[Mapping[str, Any], ...] = ()
     """Of each prompt's picture, on the miniature."""
 
@@ -90,10 +92,11 @@ def _check_set(each: SubjectSet, where: str) -> None:
     if not each.prompts:
         raise UserError(f"{where}: set '{each.name}' has no prompt; write at least one")
     for prompt in each.prompts:
-        for individual in each.individuals:
+        for individual in (*each.individuals, *([each.style] if each.style else [])):
             if not whole_words(prompt, individual.word):
                 raise UserError(
-                    f"{where}: the prompt {prompt!r} of set '{each.name}' does not have its subject's word "
+                    f"{where}: the prompt {prompt!r} of set '{each.name}' does not have its "
+                    f"{'style' if individual is each.style else 'subject'}'s word "
                     f"'{individual.word}'; add it"
                 )
     if each.boxes is not None and len(each.boxes) != len(each.individuals):

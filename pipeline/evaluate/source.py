@@ -79,6 +79,7 @@ class EvaluationSource:
             prompt=subjects.prompts[place],
             place=place,
             boxes=subjects.boxes,
+            style=subjects.style,
             truth=subjects.truth[place] if subjects.truth else {},
             teacher=None if setting.learned_as is None else self.settings[setting.learned_as],
         )

@@ -19,8 +19,11 @@ from models.miniature.world import (
     held_out_identity,
     sample_identity,
 )
-from models.references import names_of_identity, place_of_reference
+from models.miniature.world.styles import STYLES
+from models.references import names_of_identity, names_of_style, place_of_reference, subject_of_style
+from pipeline.errors import UserError
 from pipeline.evaluate.sets import Box, Protocol, SubjectSet
+from pipeline.fields import nearest
 from stages.set_row import Individual
 
 _PLACES: dict[int, tuple[Box, ...] | None] = {
@@ -51,18 +54,27 @@ class World:
     """Of a set, each with a place of its own."""
     references: Annotated[int, Interval(ge=0, le=6)] = 4
     """Given pictures of a subject."""
+    styles: tuple[str, ...] = ()
+    """If given, each set is drawn in each of these instead, see `models.miniature.world.styles`."""
     seed: Annotated[int, Interval(ge=0)] = 20261127
     """Decides who is drawn."""
 
 
 def world_protocol(world: World) -> Protocol:
-    """The sets of it, the same each time."""
+    """The sets of it, the same each time.
+
+    Raises:
+        UserError: there is no such style.
+    """
+    for style in world.styles:
+        if style not in STYLES:
+            raise UserError(f"world.styles: the world has no style '{style}'{nearest(style, STYLES)}")
     people = [*_identities(world)]
     rng, sets = np.random.default_rng((world.seed, 1)), []
     for count in world.together:
         for number in range(world.sets or world.subjects):
             chosen = _chosen(people, count, number, rng)
-            sets.append(_set(chosen, number, world))
+            sets += [_set(chosen, number, world, style) for style in world.styles or (None,)]
     return Protocol(
         sets=tuple(sets), source="the miniature's procedural world; identities held out from all training"
     )
@@ -87,18 +99,32 @@ def _chosen(people: list[Identity], count: int, number: int, rng: np.random.Gene
     return sorted(found)
 
 
-def _set(identities: list[Identity], number: int, world: World) -> SubjectSet:
+def _set(identities: list[Identity], number: int, world: World, style: str | None) -> SubjectSet:
     places = [*BACKGROUNDS]
     shown = [places[(number + place) % len(places)] for place in range(world.prompts)]
     mentions = tuple(Mention(each.noun) for each in identities)
     boxes = _PLACES[len(identities)]
     return SubjectSet(
-        name="+".join(each.id for each in identities),
+        name="+".join([*(each.id for each in identities), *([style] if style else [])]),
         individuals=tuple(_individual(each, world.references) for each in identities),
-        prompts=tuple(Prompt(mentions, place).text for place in shown),
+        prompts=tuple(_in_style(Prompt(mentions, place).text, style) for place in shown),
         boxes=boxes,
-        truth=tuple(_truth(identities, place, boxes, world) for place in shown),
+        style=None if style is None else _style(style, world.references),
+        truth=tuple(_truth(identities, place, boxes, world, style) for place in shown),
     )
+
+
+def _in_style(text: str, style: str | None) -> str:
+    return text if style is None else f"{text}, {style}"
+
+
+def _style(style: str, references: int) -> Individual:
+    """Pictures of others in that style, with what they show."""
+    names = names_of_style(style, references)
+    nouns = [subject_of_style(style, k).noun for k in range(len(names))]
+    shown = [Prompt((Mention(noun),), place_of_reference(k)) for k, noun in enumerate(nouns)]
+    captions = tuple(_in_style(each.text, style) for each in shown)
+    return Individual(name=style, word=style, references=names, captions=captions)
 
 
 def _individual(identity: Identity, references: int) -> Individual:
@@ -114,12 +140,18 @@ def _individual(identity: Identity, references: int) -> Individual:
 
 
 def _truth(
-    identities: list[Identity], place: str, boxes: tuple[Box, ...] | None, world: World
+    identities: list[Identity],
+    place: str,
+    boxes: tuple[Box, ...] | None,
+    world: World,
+    style: str | None,
 ) -> Mapping[str, Any]:
     """Without references nobody is to look like anybody."""
     truth: dict[str, Any] = {"background": place}
     if world.references:
         truth["identities"] = [asdict(each) for each in identities]
+    if style is not None:
+        truth["style"] = style
     if boxes is not None:
         truth["boxes"] = [[*box] for box in boxes]
     return truth

@@ -14,6 +14,7 @@ from models.backends.sam import Sam
 from models.generation import TextToImage
 from models.metrics.dino import Dino
 from models.miniature.world import Identity, Placement, Scene, render_scene
+from models.references import names_of_style
 from stages.columns import RAW
 from stages.detect import Detect
 from stages.find import Find
@@ -71,6 +72,7 @@ def test_a_row_is_the_same_after_it_was_text():
         boxes=((0.0, 0.0, 0.5, 1.0),),
         truth={"background": "snow"},
         teacher=Setting(method="dco", options={"steps": 3}, curve="w"),
+        style=Individual(name="ink", word="ink", references=("a.jpg",), captions=("a dog, ink",)),
     )
     assert SetRow.read(row.text()) == row
     with pytest.raises(ValueError, match="no row of an evaluation"):
@@ -151,6 +153,63 @@ def test_a_set_that_cannot_be_drawn_says_so_in_every_row(tmp_path, changed, reas
         ("rejected", "generate", reason)
     ] * 2
     assert all(words in row["detail"] for row in rows)
+
+
+SUNSET = Individual(
+    name="sunset", word="sunset", references=names_of_style("sunset", 2), captions=("a cat, sunset",) * 2
+)
+QUICK = {"steps": 2, "rank": 2, "lr": 1e-2}
+
+
+def kept(folder):
+    return sorted(path.name.rpartition("-")[0] for path in folder.glob("_meta/subjects/*/*") if path.is_dir())
+
+
+def in_style(folder, method, **changed):
+    asked_for = {"method": method, "style": SUNSET, **changed}
+    rows = [asked(place, **asked_for, prompt="a cat at night, sunset") for place in (0, 1)]
+    table = References(detect=DETECT, segment=SEGMENT).setup()(table_of(*rows))
+    return Generate(sampler=SAMPLER, folder=str(folder)).setup()(table)
+
+
+def test_a_style_is_learnt_once_and_added_to_the_subject(tmp_path):
+    style = {"method": "dco-style", "options": QUICK}
+    table = in_style(tmp_path, Setting(method="dco", options=QUICK, style=style))
+    assert table["status"].to_pylist() == ["ok"] * 2
+    assert kept(tmp_path) == ["cat-1", "sunset"]
+    (subject,) = tmp_path.glob("_meta/subjects/dco/cat-1-*/state.safetensors")
+    (learnt,) = tmp_path.glob("_meta/subjects/dco-style/sunset-*/state.safetensors")
+    assert table["subject_bytes"][0].as_py() > learnt.stat().st_size * 0.8
+    times = subject.stat().st_mtime_ns, learnt.stat().st_mtime_ns
+    alone = in_style(tmp_path, Setting(method="dco", options=QUICK, style=style), style=None)
+    assert (subject.stat().st_mtime_ns, learnt.stat().st_mtime_ns) == times
+    assert alone["image"].to_pylist() != table["image"].to_pylist()
+    images = Measure(metrics={"dino": Dino(model="miniature:dino", regions=("whole",))}).setup()(
+        Find(detect=DETECT, segment=SEGMENT).setup()(table)
+    )
+    assert "dino_style" in {value["name"] for value in images["scores"][0].as_py()}
+
+
+def test_a_style_that_nobody_says_how_to_learn_is_told(tmp_path):
+    table = in_style(tmp_path, Setting(method="dco", options=QUICK))
+    assert set(table["reason"].to_pylist()) == {"cannot_run"}
+    assert "style: {method: dco-style}" in table["detail"][0].as_py()
+    assert in_style(tmp_path, Setting(method="plain"))["status"].to_pylist() == ["ok"] * 2
+
+
+def test_subjects_are_learnt_together_where_the_setting_says_so(tmp_path):
+    dog = Individual(name="dog-1", word="dog", references=(f"{CAT.replace('cat', 'dog')}/0",))
+    pair = (*asked().individuals, dog)
+    table = References(detect=DETECT, segment=SEGMENT).setup()(
+        table_of(asked(individuals=pair, prompt="a cat and a dog"))
+    )
+    for together, names in ((True, ["cat-1+dog-1"]), (False, ["cat-1", "cat-1+dog-1", "dog-1"])):
+        method = Setting(method="dreambooth", options=QUICK, together=together)
+        meta = pa.array([asked(individuals=pair, prompt="a cat and a dog", method=method).text()])
+        asked_for = table.set_column(table.column_names.index("source_meta"), "source_meta", meta)
+        found = Generate(sampler=SAMPLER, folder=str(tmp_path)).setup()(asked_for)
+        assert found["status"].to_pylist() == ["ok"], found["detail"]
+        assert kept(tmp_path) == names
 
 
 def test_a_reference_that_is_not_there_is_told(tmp_path):

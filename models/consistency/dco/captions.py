@@ -31,7 +31,7 @@ def said_of(pictures: int, nouns: Sequence[str], captions: Sequence[str], called
     Args:
         pictures: how many there are.
         nouns: what the subjects are.
-        captions: of the pictures; simple ones if there are none. Of several subjects they say who is in which.
+        captions: of the pictures; simple ones if there are none. Of several subjects they say who is where.
         called: what to say instead of each noun.
 
     Raises:

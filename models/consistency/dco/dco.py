@@ -30,7 +30,7 @@ from models.consistency.text import Texts, pixels_of, texts_of
 
 
 class Dco:
-    """Learns a subject, or a style, from a few pictures of it; several at once where an identifier names them."""
+    """Learns a subject, or a style, from a few pictures; several at once if an identifier names them."""
 
     name = "dco"
 

@@ -27,8 +27,8 @@ def checked(state: State, pipe: Any) -> None:
     about, called = state.about, state.about.get("called")
     rows = [f"rows.{name}" for name in encoder_names(pipe)] if about.get("token") else []
     state.holds(**dict.fromkeys(rows, 2))
-    named = isinstance(called, list) and len(called) == len(about["words"])
-    if not isinstance(about.get("rank"), int) or not named or not all(isinstance(n, str) for n in called):
+    named = isinstance(called, list) and all(isinstance(name, str) for name in called)
+    if not named or not isinstance(about.get("rank"), int) or len(called) != len(about["words"]):
         raise BadState("the state is damaged: it does not say its rank and its names; tune again")
     learnt = any(name.startswith("lora.") for name in state.tensors)
     if "token" not in about or learnt != bool(about["rank"]) or bool(about["token"]) != _has_rows(state):

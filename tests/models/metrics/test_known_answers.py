@@ -10,6 +10,7 @@ from models.metrics.clip_text import ClipText
 from models.metrics.dino import Dino
 from models.metrics.judge import MiniatureJudge
 from models.metrics.layout import Layout
+from models.miniature.world.styles import STYLES
 from tests.models.metrics.pictured import (
     CAT,
     PLACES,
@@ -138,6 +139,23 @@ def test_the_judge_knows_the_subject_and_its_place(loaded, one_cat, five_cats):
 def test_the_judge_sees_no_subject_in_noise_that_it_could_call_right(loaded, one_cat):
     found = loaded["judge"](noise(one_cat))
     assert mean(found, "judge_identity_reference") == 0
+
+
+def test_a_style_is_compared_with_its_pictures_and_taken_off_before_the_judge_reads(loaded, one_cat):
+    style = STYLES["sunset"]
+    of = tuple(style.painted(rendered(who, "street", 3).image) for who in others(2))
+    truth = tuple({**each, "style": "sunset"} for each in one_cat.truth)
+    plain = replace(one_cat, style=of, truth=truth)
+    shown = [replace(each, image=style.painted(each.image)) for each in one_cat.pictures]
+    painted = replace(plain, pictures=tuple(shown))
+    for name in EMBEDDED:
+        with_style, without = loaded[name](painted), loaded[name](plain)
+        assert mean(with_style, f"{name}_style") > mean(without, f"{name}_style") + 0.02
+        assert f"{name}_style" not in loaded[name](one_cat)[0]
+    assert [each["judge_style"] for each in loaded["judge"](painted)] == [1] * 5
+    assert [each["judge_style"] for each in loaded["judge"](plain)] == [0] * 5
+    for images in (painted, plain):
+        assert mean(loaded["judge"](images), "judge_identity_reference") == 1
 
 
 def test_what_a_prompt_states_is_looked_for(loaded):

@@ -31,6 +31,20 @@ def test_what_is_right_is_read(tmp_path):
     assert config.settings["plain"].method == "plain"
 
 
+def test_boxes_and_styles_are_read(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "ink.png")
+    style = {"name": "ink", "word": "ink", "references": ["ink.png"], "captions": ["a dog in ink style"]}
+    sets = [{"subjects": ["dog-1"], "boxes": [[0, 0.25, 0.5, 1]], "prompts": ["a dog"]}]
+    sets += [{"subjects": ["dog-1"], "style": "ink", "templates": ["{} at night {style}"]}]
+    boxed, painted = load_evaluation(
+        written(tmp_path, {**PROTOCOL, "sets": sets, "styles": [style]})
+    ).protocol.sets
+    assert boxed.boxes == ((0, 0.25, 0.5, 1),)
+    assert (painted.name, painted.prompts) == ("dog-1+ink", ("a dog at night in ink style",))
+    assert painted.style.references == (str(tmp_path / "ink.png"),)
+    assert painted.style.captions == ("a dog in ink style",)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -41,6 +55,13 @@ def test_what_is_right_is_read(tmp_path):
         ({"methods": {"plain": {"options": {"lr": 1}}}}, "methods.plain.options.lr: no such key"),
         ({"methods": {"plain": {}, "dco": {"options": {"steps": 0}}}}, "steps is 0; it must be 1 or more"),
         ({"methods": {"plain": {"learned_as": "x"}}}, "methods.plain.learned_as: no method is called 'x'"),
+        (
+            {"methods": {"plain": {}, "dco": {"style": {"method": "dco-stile"}}}},
+            "methods.dco.style.method: no",
+        ),
+        ({"methods": {"plain": {}, "dco": {"style": {}}}}, "methods.dco.style"),
+        ({"comparisons": [["plain", "x"]]}, "comparisons: no method is called 'x'"),
+        ({"comparisons": [["plain"]]}, "comparisons"),
         ({"methods": {}}, "methods: list them by name"),
         ({"methods": {"plain": {}, "..": {"method": "dco"}}}, "a method is called '..'"),
         ({"metrics": {"fid": {}}}, "metrics.fid: no metric is called 'fid'; known: clip_t"),
@@ -83,6 +104,11 @@ def test_a_configuration_that_cannot_be(tmp_path, changed, words):
             "all sets must have as many prompts; 'dog-1' has 2 prompts, 'x' has 1 prompt",
         ),
         ({"subjects": [{"name": "a", "word": "dog", "references": ["b.jpg"]}]}, "b.jpg"),
+        ({"sets": [{"subjects": ["dog-1"], "style": "ink"}]}, "no style is called 'ink'"),
+        (
+            {"styles": [{"name": "ink", "word": "ink"}], "sets": [{"subjects": ["dog-1"], "style": "ink"}]},
+            "does not have its style's word 'ink'",
+        ),
     ],
 )
 def test_a_protocol_that_cannot_be(tmp_path, changed, words):

@@ -3,7 +3,9 @@ import pytest
 
 from models.consistency.words import whole_words
 from models.miniature.world import Identity, held_out_identity
+from models.miniature.world.styles import STYLES
 from models.references import BadReference, opened_reference
+from pipeline.errors import UserError
 from pipeline.evaluate.sets import checked
 from pipeline.evaluate.world import World, world_protocol
 
@@ -47,6 +49,23 @@ def test_references_show_the_identity_that_their_name_says():
 def test_a_reference_that_is_none_is_named(name):
     with pytest.raises(BadReference, match=name.partition("/")[0]):
         opened_reference(name)
+
+
+def test_styles_are_asked_for_with_pictures_of_others(tmp_path):
+    protocol = checked(world_protocol(World(subjects=2, prompts=3, styles=("sunset", "moonlight"))), "here")
+    assert len({each.name for each in protocol.sets}) == 4
+    for each in protocol.sets:
+        assert each.name.endswith(each.style.name)
+        assert all(whole_words(prompt, each.style.word) for prompt in each.prompts)
+        assert {truth["style"] for truth in each.truth} == {each.style.name}
+        assert len(each.style.references) == len(each.style.captions) == 4
+        for name, caption in zip(each.style.references, each.style.captions, strict=True):
+            assert STYLES[each.style.name].shown(opened_reference(name)) > 0.99
+            assert len(whole_words(caption, each.style.word)) == 1
+    with pytest.raises(UserError, match="no style 'sunsett'; did you mean"):
+        world_protocol(World(styles=("sunsett",)))
+    with pytest.raises(BadReference, match="no picture of a style"):
+        opened_reference("miniature:style/sunset/9")
 
 
 def test_without_references_nobody_has_to_look_like_anybody():
