@@ -51,7 +51,9 @@ class Options:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if not 0 <= self.guided <= 1:
             raise ValueError(f"guided is {self.guided}; it must be in [0, 1]")
-        if self.captions is not None and any(caption.count("{}") != 1 for caption in self.captions):
+        if self.captions is not None and (
+            not self.captions or any(caption.count("{}") != 1 for caption in self.captions)
+        ):
             raise ValueError("captions need {} once each, where the word goes")
 
     def guides(self, step: int, steps: int) -> bool:

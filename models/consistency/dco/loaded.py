@@ -24,11 +24,11 @@ def checked(state: State, pipe: Any) -> None:
         BadState: it is not.
     """
     state.check("dco", {"backbone": backbone(pipe)})
-    about, called = state.about, state.about.get("called")
+    about = state.about
     rows = [f"rows.{name}" for name in encoder_names(pipe)] if about.get("token") else []
     state.holds(**dict.fromkeys(rows, 2))
-    named = isinstance(called, list) and all(isinstance(name, str) for name in called)
-    if not named or not isinstance(about.get("rank"), int) or len(called) != len(about["words"]):
+    called = [name for name in about.get("called") or () if isinstance(name, str)]
+    if not isinstance(about.get("rank"), int) or len(called) != len(about["words"]):
         raise BadState("the state is damaged: it does not say its rank and its names; tune again")
     learnt = any(name.startswith("lora.") for name in state.tensors)
     if "token" not in about or learnt != bool(about["rank"]) or bool(about["token"]) != _has_rows(state):

@@ -23,7 +23,7 @@ from models.consistency.oneactor.options import Options
 from models.consistency.oneactor.separate import Separate, subjects_of
 from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
 from models.consistency.state import BadState, State, backbone
-from models.consistency.templates import SENTENCES, Kind
+from models.consistency.templates import SENTENCES
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,7 +77,7 @@ class OneActor:
             cluster = self.cluster(pipe, subject, sampling, tell)
             self.pictures = cluster.pictures
             tuning = prepared(
-                pipe, cluster, subject.words, sentences(self.options.kind, subject.words), self.options
+                pipe, cluster, subject.words, sentences(self.options, subject.words), self.options
             )
             self.losses = tuned(tuning, self.options, tell)
         offsets = (each.cpu() for each in final_offsets(tuning, self.options))
@@ -166,6 +166,7 @@ class OneActor:
         return words
 
 
-def sentences(kind: Kind, words: Sequence[str]) -> list[str]:
-    """Every sentence of a kind about the words, joined by and."""
-    return [sentence.format(" and a ".join(words)) for sentence in SENTENCES[kind]]
+def sentences(options: Options, words: Sequence[str]) -> list[str]:
+    """Every sentence that a subject is learnt in, about the words, joined by and."""
+    chosen = options.captions or SENTENCES[options.kind]
+    return [sentence.replace("{}", " and a ".join(words)) for sentence in chosen]

@@ -19,6 +19,8 @@ class Options:
 
     kind: Kind = "character"
     """Of the subject: which sentences it is learnt in."""
+    captions: tuple[str, ...] | None = None
+    """Sentences of one's own instead, each with {} where the word goes."""
     auxiliaries: int = 10
     """Other pictures of the target's prompt, that the subject is told apart from (section 4.2)."""
     target: int = 0
@@ -59,6 +61,10 @@ class Options:
         """
         if not self.lr > 0:
             raise ValueError(f"lr is {self.lr}; it must be above 0")
+        if self.captions is not None and (
+            not self.captions or any(caption.count("{}") != 1 for caption in self.captions)
+        ):
+            raise ValueError("captions need {} once each, where the word goes")
         if not self.exclusion >= 0:
             raise ValueError(f"exclusion is {self.exclusion}; it must be 0 or more")
         for name in ("auxiliaries", "rows", "steps"):

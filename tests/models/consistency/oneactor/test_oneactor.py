@@ -43,7 +43,7 @@ def state(pipe):
 @pytest.fixture(scope="module")
 def tuning(pipe):
     cluster = OneActor(SHORT).cluster(pipe, CAT, SAMPLING)
-    return prepared(pipe, cluster, CAT.words, sentences("character", CAT.words), SHORT)
+    return prepared(pipe, cluster, CAT.words, sentences(SHORT, CAT.words), SHORT)
 
 
 def drawn(pipe, state, options=SHORT, sampling=SAMPLING, prompts=PROMPTS[:3], subject=CAT):
@@ -256,7 +256,7 @@ def test_the_targets_loss_is_that_of_plain_denoising(pipe, tuning):
         latents = cluster.mean_2NCHW[flipped, 0] + cluster.std_2NCHW[flipped, 0] * step.posterior_BCHW[0]
         latents = latents[None]
         sentence = int(step.sentence_B[0])
-        places = places_of(pipe, [sentences("character", CAT.words)[sentence]], CAT.words)
+        places = places_of(pipe, [sentences(SHORT, CAT.words)[sentence]], CAT.words)
         some = texts.rows([sentence])
         some = some.with_states(with_offsets(some.states_BLD, places, offset))
         noise, time = step.noise_BCHW[:1], step.time_B[:1]
@@ -269,7 +269,7 @@ def test_the_targets_loss_is_that_of_plain_denoising(pipe, tuning):
 def test_the_loss_falls_on_steps_that_are_always_the_same(pipe):
     options = replace(SHORT, steps=50, lr=3e-3, flip=False)
     cluster = OneActor(options).cluster(pipe, CAT, SAMPLING)
-    some = prepared(pipe, cluster, CAT.words, sentences("character", CAT.words), options)
+    some = prepared(pipe, cluster, CAT.words, sentences(SHORT, CAT.words), options)
     generator = torch.Generator().manual_seed(99)
     steps = [thrown(generator, options, cluster, 16, 1000) for _ in range(20)]
 
