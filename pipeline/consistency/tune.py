@@ -42,6 +42,10 @@ class References:
             )
         if self.captions or self.builder is None:
             return tuple(self.captions)
+        if len(request.words) > 1:
+            raise UserError(
+                "--builder does not know who is in which picture; give several subjects' pictures --caption"
+            )
         captioner: Any = load_config(self.builder).stages["caption"]
         noun = request.words[0]
         try:

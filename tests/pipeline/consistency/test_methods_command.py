@@ -11,7 +11,7 @@ from models.consistency.registry import METHODS
 from pipeline.consistency.layout_file import read_layout
 from pipeline.consistency.request import read_prompts
 from pipeline.errors import UserError
-from tests.pipeline.runs import one_line, subjectforge
+from tests.pipeline.runs import ROOT, one_line, subjectforge
 
 QUICK = ("--steps", "2", "--device", "cpu")
 
@@ -294,6 +294,26 @@ def test_several_subjects_are_learnt_together(tmp_path):
     done = tuned("oneactor", tmp_path, "--subject", "a cat", "--subject", "a dog", *settings)
     assert done.returncode == 0, done.stderr
     assert "cat, dog learnt" in done.stdout
+
+
+def test_several_subjects_are_learnt_together_from_captioned_pictures(pictures, tmp_path):
+    both = ("--subject", "a cat", "--subject", "a dog")
+    given = ("--reference", pictures[0], "--reference", pictures[1], "--set", "steps=1", "--set", "rank=2")
+    said = ("--caption", "a cat", "--caption", "a dog at night")
+    done = tuned("dreambooth", tmp_path / "state", *both, *given, *said)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "prompts.txt").write_text("a cat and a dog on grass\n")
+    done = subjectforge(
+        *("generate", "--method", "dreambooth", *both, "--prompts", tmp_path / "prompts.txt", *QUICK),
+        *("--output", tmp_path / "out", "--state", tmp_path / "state"),
+    )
+    assert done.returncode == 0, done.stderr
+    for more, told in (
+        ((), "who is in which picture"),
+        (("--builder", ROOT / "configs/build/miniature.yaml"), "--builder does not know"),
+    ):
+        assert told in one_line(tuned("dreambooth", tmp_path / "other", *both, *given, *more))
+    assert "a new word is of one subject" in one_line(tuned("dco", tmp_path / "other", *both, *given, *said))
 
 
 def test_low_rank_changes_of_a_subject_and_a_style_are_merged(prompts, pictures, tmp_path):

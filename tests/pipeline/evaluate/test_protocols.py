@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configurations that are shipped."""
 
+import shutil
+
 import pytest
+import yaml
+from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.evaluate.config import load_evaluation
@@ -17,19 +21,39 @@ SIZES = {
     "dreambench": (30, 25),
     "dreambench_two": (30, 25),
     "dco": (30, 25),
+    "dco_styles": (24, 5),
     "cones2": (70, 10),
     "miniature": (24, 5),
 }
 
 
+def with_pictures(path, folder):
+    """The same configuration where its pictures are."""
+    with pytest.raises(UserError, match=r"no picture .*data/dreambench/"):
+        load_evaluation(path)
+    configs = folder / "configs" / "evaluate"
+    (configs / "prompts").mkdir(parents=True)
+    protocol = (FOLDER / "prompts" / path.name).read_text()
+    (configs / "prompts" / path.name).write_text(protocol)
+    for subject in yaml.safe_load(protocol)["subjects"]:
+        place = folder / "data" / "dreambench" / subject["name"]
+        place.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(place / "0.jpg")
+    (folder / "data" / "styles").mkdir()
+    for style in yaml.safe_load(protocol)["styles"]:
+        Image.new("RGB", (8, 8)).save(folder / "data" / "styles" / f"{style['name']}.jpg")
+    return shutil.copy(path, configs / path.name)
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_every_one_is_a_configuration_of_the_size_that_it_says(path, tmp_path):
-    needs_pictures = "dreambench:" in path.read_text()
     changed = []
-    if needs_pictures:
+    if "dreambench:" in path.read_text():
         with pytest.raises(UserError, match=r"data/dreambench is no folder"):
             load_evaluation(path)
         changed = [f"dreambench.folder={benched(tmp_path / 'bench')}"]
+    if path.stem == "dco_styles":
+        path = with_pictures(path, tmp_path)
     config = load_evaluation(path, changed)
     assert config.protocol.source
     assert config.baseline == "plain"
