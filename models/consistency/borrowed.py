@@ -102,6 +102,8 @@ def without_ip_adapter(unet: Any) -> Iterator[None]:
 def checkpointed(unet: Any, wanted: bool) -> Iterator[None]:
     """The UNet with less memory for its gradient, if that is wanted."""
     before = unet.is_gradient_checkpointing
+    function = "_gradient_checkpointing_func"
+    had = {module: module.__dict__[function] for module in unet.modules() if function in module.__dict__}
     if wanted and not before:
         unet.enable_gradient_checkpointing()
     try:
@@ -109,6 +111,10 @@ def checkpointed(unet: Any, wanted: bool) -> Iterator[None]:
     finally:
         if wanted and not before:
             unet.disable_gradient_checkpointing()
+            # Diffusers leaves its own on every part.
+            for module in unet.modules():
+                module.__dict__.pop(function, None)
+                module.__dict__.update({function: had[module]} if module in had else {})
 
 
 def _put_back(module: Any, values: dict[str, Any]) -> None:

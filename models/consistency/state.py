@@ -90,10 +90,11 @@ class State:
                     "use the same, or tune the subject again"
                 )
 
-    def holds(self, **dimensions: int) -> None:
+    def holds(self, width: int | None = None, **dimensions: int) -> None:
         """See that tensors are there.
 
         Args:
+            width: of their last dimension; any if not given.
             dimensions: how many each has, by name.
 
         Raises:
@@ -105,6 +106,11 @@ class State:
         for name, wanted in dimensions.items():
             if name not in self.tensors or self.tensors[name].ndim != wanted:
                 raise BadState(f"the state is damaged: it has no {name} as it should be; tune again")
+            if width is not None and self.tensors[name].shape[-1] != width:
+                raise BadState(
+                    f"the state's {name} is {self.tensors[name].shape[-1]} wide, and the model's texts {width}; "
+                    "tune the subject again"
+                )
 
 
 def _differing(path: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -123,6 +129,12 @@ def _differing(path: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any
             yield path, before, now
     elif before != now:
         yield path, before, now
+
+
+def text_width(pipe: Any) -> int:
+    """Of a text's states as a pipeline's UNet takes them."""
+    width = pipe.unet.config.cross_attention_dim
+    return width if isinstance(width, int) else width[0]
 
 
 def backbone(pipe: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from models.consistency.cones2.residual import prepared, residual_of, trained
 from models.consistency.cones2.sampling import Drawing
 from models.consistency.method import Cost, Sampling, Subject, Tell, check_asked, silent
 from models.consistency.offsets import own_spans, places_of
-from models.consistency.state import BadState, State, backbone
+from models.consistency.state import BadState, State, backbone, text_width
 from models.consistency.templates import SENTENCES
 from models.consistency.text import pixels_of
 
@@ -116,7 +116,7 @@ class Cones2:
         if state is not None:
             wanted = {"backbone": backbone(pipe), "words": [*words], "prediction": _prediction(pipe)}
             state.check(self.name, wanted)
-            checked(state)
+            checked(state, text_width(pipe))
         if layout is not None and len(layout.weights) != len(words):
             raise BadLayout(f"the layout has {len(layout.weights)} regions for {len(words)} words")
         with torch.no_grad(), borrowed(pipe) as ours:
@@ -190,13 +190,17 @@ def composed(states: Sequence[State]) -> State:
     return State(Cones2.name, {**first.about, "words": words}, {"residual": residual_TD})
 
 
-def checked(state: State) -> None:
+def checked(state: State, width: int | None = None) -> None:
     """See that a state is whole.
+
+    Args:
+        state: of the method.
+        width: of the model's texts; any if not given.
 
     Raises:
         BadState: it is not.
     """
-    state.holds(residual=2)
+    state.holds(width, residual=2)
     if len(state.tensors["residual"]) < len(state.about["words"]):
         raise BadState("the state is damaged: it has more words than residuals; tune the subject again")
 

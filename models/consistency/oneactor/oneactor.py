@@ -22,7 +22,7 @@ from models.consistency.oneactor.guidance import Guidance, interpolated
 from models.consistency.oneactor.options import Options
 from models.consistency.oneactor.separate import Separate, subjects_of
 from models.consistency.oneactor.tuning import final_offsets, prepared, tuned
-from models.consistency.state import BadState, State, backbone
+from models.consistency.state import BadState, State, backbone, text_width
 from models.consistency.templates import SENTENCES
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ class OneActor:
             raise ValueError("OneActor needs a state; tune the subject first")
         for each in states:
             each.check(self.name, {"backbone": backbone(pipe)})
-            each.holds(target=2, **({"average": 2} if self.options.exclusion else {}))
+            needed = ("target", "average") if self.options.exclusion else ("target",)
+            each.holds(text_width(pipe), **dict.fromkeys(needed, 2))
         words = [[*each.about["words"]] for each in states]
         if len(states) == 1:
             states[0].check(self.name, {"words": [*subject.words]})

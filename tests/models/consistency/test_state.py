@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import ControlNetModel, StableDiffusionXLControlNetPipeline
 
-from models.consistency.state import BadState, State, backbone
+from models.consistency.state import BadState, State, backbone, text_width
 from tests.models.consistency.tiny import sd_pipe, xl_pipe
 
 ABOUT = {"words": ["cat"], "size": [64, 64], "rate": 0.5, "nested": {"one": 1, "other": [0.1, 0.2]}}
@@ -51,6 +51,13 @@ def test_tensors_are_there_or_it_is_damaged():
     for wanted in ({"rows": 1}, {"other": 2}):
         with pytest.raises(BadState, match="damaged"):
             state().holds(**wanted)
+
+
+def test_tensors_of_another_models_width_are_told():
+    wide = text_width(xl_pipe())
+    State("oneactor", ABOUT, {"rows": torch.ones(1, wide)}).holds(wide, rows=2)
+    with pytest.raises(BadState, match=f"rows is 3 wide, and the model's texts {wide}"):
+        state().holds(wide, rows=2)
 
 
 def test_a_model_is_known_whatever_is_done_with_it():

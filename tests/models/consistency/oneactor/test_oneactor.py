@@ -304,12 +304,14 @@ def test_tuning_leaves_the_pipeline_as_it_was():
     pipe.unet.train()
     pipe.vae.requires_grad_(False)
     before, weights = plain(pipe), {name: each.clone() for name, each in pipe.unet.state_dict().items()}
+    left = [module.__dict__.get("_gradient_checkpointing_func") for module in pipe.unet.modules()]
     torch.manual_seed(11)
     chance = torch.get_rng_state()
     OneActor(replace(SHORT, gradient_checkpointing=True)).fit(pipe, CAT, SAMPLING)
     assert torch.equal(torch.get_rng_state(), chance)
     assert pipe.unet.training
     assert not pipe.unet.is_gradient_checkpointing
+    assert [module.__dict__.get("_gradient_checkpointing_func") for module in pipe.unet.modules()] == left
     assert all(each.requires_grad for each in pipe.unet.parameters())
     assert not any(each.requires_grad for each in pipe.vae.parameters())
     assert all(torch.equal(each, weights[name]) for name, each in pipe.unet.state_dict().items())
