@@ -107,10 +107,8 @@ class State:
             if name not in self.tensors or self.tensors[name].ndim != wanted:
                 raise BadState(f"the state is damaged: it has no {name} as it should be; tune again")
             if width is not None and self.tensors[name].shape[-1] != width:
-                raise BadState(
-                    f"the state's {name} is {self.tensors[name].shape[-1]} wide, and the model's texts {width}; "
-                    "tune the subject again"
-                )
+                found = self.tensors[name].shape[-1]
+                raise BadState(f"the state's {name} is {found} wide, the model's texts {width}; tune again")
 
 
 def _differing(path: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -56,7 +56,7 @@ def test_tensors_are_there_or_it_is_damaged():
 def test_tensors_of_another_models_width_are_told():
     wide = text_width(xl_pipe())
     State("oneactor", ABOUT, {"rows": torch.ones(1, wide)}).holds(wide, rows=2)
-    with pytest.raises(BadState, match=f"rows is 3 wide, and the model's texts {wide}"):
+    with pytest.raises(BadState, match=f"rows is 3 wide, the model's texts {wide}"):
         state().holds(wide, rows=2)
 
 
