@@ -31,6 +31,11 @@ class SubjectSet:
     truth: tuple[Mapping[str, Any], ...] = ()
     """Of each prompt's picture, on the miniature."""
 
+    @property
+    def given(self) -> tuple[Individual, ...]:
+        """All that there may be pictures of: the subjects, then the style."""
+        return self.individuals if self.style is None else (*self.individuals, self.style)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
@@ -92,7 +97,7 @@ def _check_set(each: SubjectSet, where: str) -> None:
     if not each.prompts:
         raise UserError(f"{where}: set '{each.name}' has no prompt; write at least one")
     for prompt in each.prompts:
-        for individual in (*each.individuals, *([each.style] if each.style else [])):
+        for individual in each.given:
             if not whole_words(prompt, individual.word):
                 raise UserError(
                     f"{where}: the prompt {prompt!r} of set '{each.name}' does not have its "

@@ -68,7 +68,7 @@ def _grid(
 
 
 def _references(each: SubjectSet) -> Iterator[str]:
-    for individual in each.individuals:
+    for individual in each.given:
         for name in individual.references[:1]:
             try:
                 image = opened_reference(name)
