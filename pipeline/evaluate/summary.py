@@ -16,7 +16,7 @@ from pipeline.evaluate.pictures import Row
 from pipeline.evaluate.statistics import Estimate, Picture, by_subject, difference, estimate, mean_ranks
 from stages.columns import OK
 
-FOUND = "found"
+_FASTER = 0.1
 Estimates = dict[str, Estimate]
 """By metric."""
 Values = Mapping[str, Mapping[str, Mapping[Picture, float]]]
@@ -55,12 +55,17 @@ class Method:
         return self.tuning_seconds + images * self.image_seconds
 
     def overtakes(self, other: Method) -> int | None:
-        """From how many pictures on it takes less time, where it takes more for the first ones."""
+        """From how many pictures on it takes less time, where it takes more for the first ones.
+
+        Pictures whose times differ by less than a tenth are as fast.
+        """
         if None in (self.seconds(0), other.seconds(0)):
             return None
         later = (self.seconds(0) or 0.0) - (other.seconds(0) or 0.0)
         faster = (other.image_seconds or 0.0) - (self.image_seconds or 0.0)
-        return math.floor(later / faster) + 1 if later > 0 and faster > 0 else None
+        if later <= 0 or faster < _FASTER * (other.image_seconds or 0.0) or faster <= 0:
+            return None
+        return math.floor(later / faster) + 1
 
 
 def summed_up(rows: Sequence[Row], config: EvaluateConfig) -> list[Method]:

@@ -29,8 +29,13 @@ def _table(lines: list[str]) -> str:
         f"<tr><th>{_inline(row[0])}</th>{''.join(f'<td>{_value(cell)}</td>' for cell in row[1:])}</tr>"
         for row in body
     )
-    names = "".join(f"<th>{_inline(cell)}</th>" for cell in head)
+    names = "".join(f"<th>{_name(cell)}</th>" for cell in head)
     return f'<div class="panel scroll"><table class="values"><tr>{names}</tr>{rows}</table></div>'
+
+
+def _name(cell: str) -> str:
+    """How well the judge reads a column on a line of its own."""
+    return re.sub(r" \[(judge [\d.]+)\]", r"<small>\1</small>", _inline(cell))
 
 
 def _value(cell: str) -> str:

@@ -76,6 +76,7 @@ def test_who_learns_first_and_draws_faster_overtakes():
     assert learns.seconds(24) < draws.seconds(24)
     assert draws.overtakes(learns) is None
     assert replace(learns, image_seconds=30.0).overtakes(draws) is None
+    assert replace(learns, image_seconds=21.0).overtakes(draws) is None
     assert replace(learns, tuning_seconds=None).overtakes(draws) is None
 
 
