@@ -193,6 +193,27 @@ def report(dataset: Dataset) -> None:
 
 
 @app.command()
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Option("--from-original", help="The authors' .pth of Grounding DINO or SAM")
+    ],
+    folder: Annotated[Path, typer.Option("--to", help="A new folder, which transformers loads")],
+    text: Annotated[
+        str, typer.Option(help="Hub name or folder of Grounding DINO's tokenizer")
+    ] = "google-bert/bert-base-uncased",
+    picture: Annotated[Path | None, typer.Option(help="To compare both on; a drawn one by itself")] = None,
+    decoder_heads: Annotated[
+        int, typer.Option(min=1, help="Of SAM's mask decoder; 8 in all published models")
+    ] = 8,
+) -> None:
+    """Make a folder that transformers loads of an original checkpoint, and compare the two."""
+    from pipeline.convert import ConvertRequest, convert
+
+    for line in convert(ConvertRequest(checkpoint, folder, text, decoder_heads, picture)):
+        print(line, flush=True)
+
+
+@app.command()
 def ls(what: Annotated[str, typer.Argument(help="stages, backends, methods or metrics")]) -> None:
     """List stages, backends, methods or metrics with their fields, defaults and a line of help."""
     from pipeline.listings import backend_lines, method_lines, metric_lines, stage_lines
@@ -221,7 +242,7 @@ def _place(text: str) -> Place:
         raise UserError(str(error)) from error
 
 
-_SHORT = {"generate", "tune"}
+_SHORT = {"convert", "generate", "tune"}
 """Commands that keep nothing of what they have not finished."""
 
 

@@ -10,8 +10,14 @@ from importlib import import_module
 BACKENDS: dict[str, dict[str, str]] = {
     "captioner": {"blip2": "models.backends.blip2:Blip2"},
     "tagger": {"spacy": "models.backends.spacy_tagger:SpacyTagger"},
-    "detector": {"grounding_dino": "models.backends.grounding_dino:GroundingDino"},
-    "segmenter": {"sam": "models.backends.sam:Sam"},
+    "detector": {
+        "grounding_dino": "models.backends.grounding_dino:GroundingDino",
+        "grounding_dino_py": "models.backends.original.grounding_dino_py:GroundingDinoPy",
+    },
+    "segmenter": {
+        "sam": "models.backends.sam:Sam",
+        "segment_anything": "models.backends.original.segment_anything:SegmentAnything",
+    },
     "similarity": {"clip": "models.backends.clip:Clip"},
 }
 """Job to name to `module:Class`."""

@@ -38,14 +38,19 @@ def located(model: str) -> str:
 
 
 def weights_digest(model: str) -> str | None:
-    """A digest of local weights; None for a hub name.
+    """A digest of local weights, a folder or a single file; None for a hub name.
 
     It is of all bytes of small files, of the size of large ones.
     """
-    if not model or not (place := Path(located(model))).is_dir():
+    if not model:
         return None
+    alone = Path(model).expanduser()
+    place = alone.parent if alone.is_file() else Path(located(model))
+    if not place.is_dir():
+        return None
+    files = [alone] if alone.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
     digest = hashlib.sha256()
-    for file in sorted(path for path in place.rglob("*") if path.is_file()):
+    for file in files:
         size = file.stat().st_size
         digest.update(f"{file.relative_to(place)} {size}".encode())
         if size <= _HASHED_WHOLE:

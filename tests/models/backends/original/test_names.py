@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints with the names and shapes that the authors' packages give them, as transformers loads them.
+
+The packages themselves are compared in tests/original, which also see that these names are still theirs.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GroundingDinoForObjectDetection, SamModel
+
+from models.backends.grounding_dino import GroundingDino
+from models.backends.original.convert import converted, kind_of
+from models.backends.original.grounding_dino_py import GroundingDinoPy
+from models.backends.original.renamed import Rule, filled, renamed
+from models.backends.protocols import MissingWeights
+from models.backends.sam import Sam
+from models.backends.weights import located
+from tests.commands import run_command
+
+NAMES = json.loads(Path(__file__).with_name("names.json").read_text())
+TEXT = located("miniature:detector")
+
+
+def checkpoint(kind, folder, seed=0, **changed):
+    generator = torch.Generator().manual_seed(seed)
+    weights = {name: 0.05 * torch.randn(shape, generator=generator) for name, shape in NAMES[kind].items()}
+    weights |= changed
+    path = folder / f"{kind}.pth"
+    torch.save({name: each for name, each in weights.items() if each is not None}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "loader", "backend"),
+    [("grounding_dino", GroundingDinoForObjectDetection, GroundingDino), ("sam", SamModel, Sam)],
+)
+def test_every_weight_finds_its_place(tmp_path, kind, loader, backend):
+    path = checkpoint(kind, tmp_path)
+    assert converted(path, tmp_path / "to", TEXT, 4) == kind
+    before, after = torch.load(path, weights_only=True), loader.from_pretrained(tmp_path / "to").state_dict()
+    sums = {round(float(each.double().sum()), 6) for each in after.values()}
+    whole = [name for name in before if "qkv" not in name and "in_proj" not in name and "pixel" not in name]
+    lost = [n for n in whole if round(float(before[n].double().sum()), 6) not in sums]
+    assert all("relative_position_index" in name or "pooler" in name for name in lost), lost
+    backend(model=str(tmp_path / "to"), device="cpu").load()
+
+
+@pytest.mark.parametrize("kind", ["grounding_dino", "sam"])
+def test_parts_that_are_missing_or_too_many_are_told(tmp_path, kind):
+    first = next(name for name in NAMES[kind] if "norm2.weight" in name)
+    with pytest.raises(MissingWeights, match="lacks 1 parts"):
+        converted(checkpoint(kind, tmp_path, **{first: None}), tmp_path / "to", TEXT, 4)
+    with pytest.raises(MissingWeights, match=r"has extra\.weight"):
+        converted(checkpoint(kind, tmp_path, **{"extra.weight": torch.ones(1)}), tmp_path / "to", TEXT, 4)
+    with pytest.raises(MissingWeights, match="sizes cannot be read"):
+        converted(checkpoint(kind, tmp_path, **{first: torch.ones(3)}), tmp_path / "to", TEXT, 4)
+    assert not (tmp_path / "to").exists()
+
+
+def test_other_models_are_told():
+    with pytest.raises(MissingWeights, match="neither of Grounding DINO nor of SAM"):
+        kind_of({"conv1.weight": torch.ones(1)})
+
+
+def test_fused_weights_are_taken_apart():
+    rules = (Rule(r"a\.(\d)\.qkv\.(\w+)", r"b.\1.{}.\2", ("q", "k", "v")), Rule("c", "d"))
+    found = renamed(
+        {"a.3.qkv.bias": torch.arange(6), "c": torch.ones(1), "e.x": torch.ones(1)}, rules, [r"e\..*"]
+    )
+    assert {name: each.tolist() for name, each in found.items()} == {
+        "b.3.q.bias": [0, 1],
+        "b.3.k.bias": [2, 3],
+        "b.3.v.bias": [4, 5],
+        "d": [1],
+    }
+
+
+def test_a_model_is_filled_whole_or_not_at_all():
+    model = torch.nn.Linear(2, 1)
+    with pytest.raises(MissingWeights, match="lacks 1 parts, such as bias"):
+        filled(model, {"weight": torch.ones(1, 2)})
+    filled(model, {"weight": torch.ones(1, 2)}, "bias")
+    assert model.weight.tolist() == [[1, 1]]
+
+
+def test_convert_without_the_package_says_that_nothing_was_compared(tmp_path):
+    path = checkpoint("sam", tmp_path)
+    done = run_command("convert", "--from-original", path, "--to", tmp_path / "to", "--decoder-heads", "4")
+    assert done.returncode == 0, done.stderr
+    assert "segmenter: {name: sam, model:" in done.stdout
+    assert "subjectforge[original]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--to", "{0}/new", "--picture", "{0}/none.png"), "no picture"),
+        (("--to", "{0}"), "is there already"),
+        (("--to", "/proc/nowhere"), "cannot write"),
+        (("--to", "{0}/new", "--text", "{0}/none"), "none"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(tmp_path, more, told):
+    path = checkpoint("grounding_dino", tmp_path)
+    given = [each.format(tmp_path) for each in more]
+    if "--text" not in given:
+        given += ["--text", TEXT]
+    done = run_command("convert", "--from-original", path, *given)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert told in line
+    assert line.startswith("subjectforge: ")
+
+
+def test_a_backend_whose_package_is_missing_says_so(tmp_path):
+    path = checkpoint("grounding_dino", tmp_path)
+    backend = GroundingDinoPy(model=str(path), text=TEXT, device="cpu")
+    backend.check()
+    with pytest.raises(Exception, match=r"subjectforge\[original\]"):
+        backend.load()
+    with pytest.raises(MissingWeights, match="no checkpoint"):
+        GroundingDinoPy(model=str(tmp_path / "x.pth")).check()

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authors' packages and transformers tell the same of the same pictures, with the same weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from models.backends.grounding_dino import GroundingDino
+from models.backends.original.agreement import detectors_apart, segmenters_apart
+from models.backends.original.checkpoint import read_checkpoint
+from models.backends.original.convert import converted
+from models.backends.original.dino_layout import BertLayout, DinoLayout, SwinLayout, dino_layout
+from models.backends.original.dino_model import built as built_dino
+from models.backends.original.grounding_dino_py import GroundingDinoPy
+from models.backends.original.sam_layout import sam_layout
+from models.backends.original.segment_anything import SegmentAnything
+from models.backends.original.segment_anything import built as built_sam
+from models.backends.sam import Sam
+from models.miniature.world import render_scene, sample_scene
+from tests.original.conftest import TEXT
+
+SIZES = {"short_side": 96, "long_side": 160}
+
+
+SHAPES = ((128, 96), (96, 128), (200, 80), (64, 64))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [render_scene(sample_scene(3, index), 128) for index in range(len(SHAPES))]
+
+
+@pytest.fixture(scope="module")
+def pictures(scenes):
+    """Of different sizes and shapes."""
+    return [scene.image.resize(shape) for scene, shape in zip(scenes, SHAPES, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def detectors(dino_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted") / "dino"
+    assert converted(dino_path, folder, TEXT, 8) == "grounding_dino"
+    return GroundingDino(model=str(folder), **SIZES), GroundingDinoPy(
+        model=str(dino_path), text=TEXT, **SIZES
+    )
+
+
+@pytest.fixture(scope="module")
+def segmenters(sam_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted") / "sam"
+    assert converted(sam_path, folder, TEXT, 4) == "sam"
+    return Sam(model=str(folder)), SegmentAnything(model=str(sam_path), decoder_heads=4)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["cat .", "a red mug . dog .", "boat .", "fish . bird . tree . car ."],
+        ["cat . dog ."] * 4,
+        ["a blue striped cat , a dog ."] * 2,
+    ],
+    ids=["different", "alike", "commas"],
+)
+def test_logits_and_boxes(detectors, pictures, texts):
+    for difference in detectors_apart(*detectors, pictures[: len(texts)], texts):
+        assert difference.agrees, difference.line()
+
+
+def test_one_picture_at_a_time_is_as_all_together(detectors, pictures):
+    _, theirs = detectors
+    loaded, phrases = theirs.load(), [["cat"], ["red mug", "dog"], ["boat"], ["fish", "bird"]]
+    together = loaded.detect(pictures, phrases, 0.3)
+    alone = [loaded.detect([one], [its], 0.3)[0] for one, its in zip(pictures, phrases, strict=True)]
+    assert any(together)
+    for some, others in zip(together, alone, strict=True):
+        assert [each.phrase for each in some] == [each.phrase for each in others]
+        for one, other in zip(some, others, strict=True):
+            assert one.box == pytest.approx(other.box, abs=1e-2)
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+
+
+def test_detections_have_the_same_labels(detectors, pictures):
+    phrases = [["cat", "dog"], ["a red mug", "table"], [], ["fish"] * 3]
+    ours, theirs = (each.load().detect(pictures, phrases, 0.3) for each in detectors)
+    assert sum(map(len, ours)) > 5
+    assert not ours[2]
+    for some, others in zip(ours, theirs, strict=True):
+        assert [each.phrase for each in some] == [each.phrase for each in others]
+
+
+def test_masks_and_scores(segmenters, scenes, pictures):
+    """Of subjects, in pictures of other shapes, with other numbers of boxes."""
+    rng, boxes = np.random.default_rng(4), []
+    for scene, image, count in zip(scenes, pictures, (1, 5, 0, 40), strict=True):
+        found = np.array([box_of(subject.mask) for subject in scene.subjects])
+        chosen = found[np.arange(count) % len(found)] + rng.uniform(-0.02, 0.02, (count, 4))
+        boxes.append(chosen.clip(0, 1) * np.array([*image.size] * 2))
+    for difference in segmenters_apart(*segmenters, pictures, boxes):
+        assert difference.agrees, difference.line()
+
+
+def box_of(mask_HW):
+    """Shares of a side."""
+    rows, columns = (np.flatnonzero(mask_HW.any(axis)) for axis in (1, 0))
+    edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+    return edges / np.array([*mask_HW.shape[::-1]] * 2)
+
+
+def test_logits_of_any_boxes_at_all(segmenters, pictures):
+    """Of boxes that hold nothing, where a mask's edge hangs on the last bits."""
+    ours, theirs = (each.load() for each in segmenters)
+    rng = np.random.default_rng(5)
+    boxes = torch.from_numpy(np.sort(rng.uniform(0, 160, (2, 6, 2, 2)), axis=2).reshape(2, 6, 4))
+    pixels = ours._images(images=pictures[:2], return_tensors="pt").pixel_values
+    told = []
+    for each in (ours, theirs):
+        with torch.inference_mode():
+            told.append(each._model.decode(each._model.encode(pixels), boxes))
+    for one, other in zip(*told, strict=True):
+        assert (one - other).abs().max() <= 1e-4 * other.abs().max()
+
+
+@pytest.mark.parametrize("which", ["detectors", "segmenters"])
+def test_lower_precision_runs_and_is_near(request, pictures, which):
+    _, theirs = request.getfixturevalue(which)
+    low = replace(theirs, dtype="bfloat16", device="cpu").load()
+    if which == "detectors":
+        logits, boxes = low.raw(pictures[:2], ["cat . dog ."] * 2)
+        assert (boxes - theirs.load().raw(pictures[:2], ["cat . dog ."] * 2)[1]).abs().median() < 0.1
+        assert logits.dtype == torch.bfloat16
+    else:
+        boxes = [np.array([[10.0, 10.0, 60.0, 60.0]])] * 2
+        some, others = (each.segment(pictures[:2], boxes) for each in (low, theirs.load()))
+        for (one,), (other,) in zip(some, others, strict=True):
+            assert (one.pixels != other.pixels).mean() < 0.05
+
+
+def test_sizes_are_read_from_the_weights(dino_path, sam_path):
+    dino = dino_layout(read_checkpoint(dino_path))
+    assert (dino.swin.depths, dino.swin.heads, dino.swin.window) == ((2, 1, 2, 1), (1, 2, 3, 4), 5)
+    assert (dino.heads, dino.encoder_points, dino.queries, dino.bert.layers) == (8, 4, 40, 2)
+    sam = sam_layout(read_checkpoint(sam_path), 4)
+    assert (sam.heads, sam.window, sam.everywhere, sam.side) == (4, 10, (1, 3), 160)
+
+
+SWINS = {
+    "groundingdino_swint_ogc": SwinLayout(96, (2, 2, 6, 2), (3, 6, 12, 24), 7),
+    "groundingdino_swinb_cogcoor": SwinLayout(128, (2, 2, 18, 2), (4, 8, 16, 32), 12),
+}
+
+
+@pytest.mark.parametrize("name", SWINS)
+def test_published_detectors_are_known_by_their_weights(name):
+    """Of full size, without memory for them."""
+    layout = DinoLayout(SWINS[name], BertLayout(768, 12, 3072, 30522, 512), 256, 8, 6, 6, 2048, 4, 4, 4, 900)
+    with torch.device("meta"):
+        model = built_dino(layout, AutoTokenizer.from_pretrained(TEXT))
+    assert dino_layout(model.state_dict()) == layout
+
+
+@pytest.mark.parametrize("name", ["vit_h", "vit_l", "vit_b"])
+def test_published_segmenters_are_known_by_their_weights(name):
+    from segment_anything import sam_model_registry
+
+    with torch.device("meta"):
+        weights = sam_model_registry[name]().state_dict()
+        again = built_sam(sam_layout(weights)).state_dict()
+    assert {key: each.shape for key, each in again.items()} == {k: each.shape for k, each in weights.items()}
+    widths = {"vit_h": (1280, 32, 16), "vit_l": (1024, 24, 16), "vit_b": (768, 12, 12)}
+    found = sam_layout(weights)
+    assert (found.width, found.depth, found.heads, found.window) == (*widths[name], 14)
