@@ -19,7 +19,7 @@ from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
+    from transformers import GroundingDinoForObjectDetection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +38,26 @@ class GroundingDino(Runtime):
 
     def load(self) -> PhraseDetector:
         """Bring model and processor to the device."""
-        from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
+        from transformers import (
+            AutoTokenizer,
+            GroundingDinoForObjectDetection,
+            GroundingDinoImageProcessorPil,
+        )
 
         device, dtype = self.place()
-        processor = pretrained(GroundingDinoProcessor, self.model, self.revision)
+        # Whether torchvision is installed or not: it resizes otherwise.
+        images = pretrained(GroundingDinoImageProcessorPil, self.model, self.revision)
+        tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
         model = pretrained_model(GroundingDinoForObjectDetection, self.model, self.revision, dtype)
-        sized(processor.image_processor, self.short_side, self.long_side)
         model = self.prepared(model, device)
-        forward = _forward(model, processor)
-        return PhraseDetector(forward, processor.tokenizer, model.config.max_text_len, self.separator)
+        forward = _forward(model, sized(images, self.short_side, self.long_side), tokenizer)
+        return PhraseDetector(forward, tokenizer, model.config.max_text_len, self.separator)
 
 
-def _forward(model: GroundingDinoForObjectDetection, processor: GroundingDinoProcessor) -> Forward:
+def _forward(model: GroundingDinoForObjectDetection, processor: Any, tokenizer: Any) -> Forward:
     def forward(images: Sequence[Image], texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        pixels = processor.image_processor(images=[*images], return_tensors="pt")
-        text = processor.tokenizer([*texts], padding=True, return_tensors="pt")
+        pixels = processor(images=[*images], return_tensors="pt")
+        text = tokenizer([*texts], padding=True, return_tensors="pt")
         device, dtype = model.device, model.dtype
         out = model(
             pixel_values=pixels.pixel_values.to(device, dtype),

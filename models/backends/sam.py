@@ -31,13 +31,14 @@ class Sam(Runtime):
 
     def load(self) -> Segmenter:
         """Bring model and processor to the device."""
-        from transformers import SamModel, SamProcessor
+        from transformers import SamImageProcessorPil, SamModel
 
         device, dtype = self.place()
-        processor = pretrained(SamProcessor, self.model, self.revision)
+        # Whether torchvision is installed or not: it resizes otherwise.
+        processor = pretrained(SamImageProcessorPil, self.model, self.revision)
         model = pretrained_model(SamModel, self.model, self.revision, dtype)
         loaded = _Model(self.prepared(model, device))
-        return BoxSegmenter(loaded, processor.image_processor, self.boxes_at_once)
+        return BoxSegmenter(loaded, processor, self.boxes_at_once)
 
 
 class _Model:

@@ -63,14 +63,14 @@ def _grounding_dino(weights: Weights, text: str) -> tuple[Any, Any]:
     from transformers import (
         AutoTokenizer,
         GroundingDinoForObjectDetection,
-        GroundingDinoImageProcessor,
+        GroundingDinoImageProcessorPil,
         GroundingDinoProcessor,
     )
 
     tokenizer = pretrained(AutoTokenizer, text, None)
     model = GroundingDinoForObjectDetection(dino_config(dino_layout(weights)))
     filled(model, renamed(weights, DINO_RULES, DINO_DROPPED), DINO_UNUSED)
-    return model.eval(), GroundingDinoProcessor(GroundingDinoImageProcessor(), tokenizer)
+    return model.eval(), GroundingDinoProcessor(GroundingDinoImageProcessorPil(), tokenizer)
 
 
 def _sam(weights: Weights, decoder_heads: int) -> tuple[Any, Any]:

@@ -59,12 +59,12 @@ class GroundingDinoPy(Runtime):
             MissingWeights: there is no such checkpoint, or it is of another model.
             MissingDevice: there is no such GPU here.
         """
-        from transformers import AutoTokenizer, GroundingDinoImageProcessor
+        from transformers import AutoTokenizer, GroundingDinoImageProcessorPil
 
         device, dtype = self.place()
         tokenizer = pretrained(AutoTokenizer, self.text, self.revision)
         model = self.prepared(dino_model(read_checkpoint(self.model), tokenizer), device)
-        images = sized(GroundingDinoImageProcessor(), self.short_side, self.long_side)
+        images = sized(GroundingDinoImageProcessorPil(), self.short_side, self.long_side)
         return PhraseDetector(forward_of(model, images, dtype), tokenizer, LENGTH, self.separator)
 
 

@@ -67,7 +67,7 @@ def filled(model: nn.Module, weights: Weights, optional: str = r"(?!)") -> None:
         optional: pattern of names that the model may have without their being given.
 
     Raises:
-        MissingWeights: something is missing, left over, or of another size.
+        MissingWeights: something is missing, left over, of another size, or apart where the model shares it.
     """
     own = model.state_dict()
     missing = sorted(name for name in own.keys() - weights.keys() if not re.fullmatch(optional, name))
@@ -80,3 +80,9 @@ def filled(model: nn.Module, weights: Weights, optional: str = r"(?!)") -> None:
             told = f"{name} is {tuple(tensor.shape)} in the checkpoint, {tuple(own[name].shape)} in the model"
             raise MissingWeights(f"{told}; its sizes cannot be read from its weights")
     model.load_state_dict(dict(weights), strict=False)
+    own = model.state_dict()
+    for name, tensor in weights.items():
+        if not own[name].equal(tensor.to(own[name])):
+            raise MissingWeights(
+                f"the checkpoint has a {name} of its own, which this model shares with others"
+            )

@@ -122,9 +122,9 @@ def built(layout: SamLayout) -> nn.Module:
 
 def sam_processor(layout: SamLayout) -> Any:
     """Transformers' image processor with SAM's numbers, so that both backends see the same pixels."""
-    from transformers import SamImageProcessor
+    from transformers import SamImageProcessorPil
 
-    return SamImageProcessor(
+    return SamImageProcessorPil(
         size={"longest_edge": layout.side},
         pad_size={"height": layout.side, "width": layout.side},
         mask_size={"longest_edge": 4 * layout.grid},

@@ -27,6 +27,12 @@ TEXT = located("miniature:detector")
 def checkpoint(kind, folder, seed=0, **changed):
     generator = torch.Generator().manual_seed(seed)
     weights = {name: 0.05 * torch.randn(shape, generator=generator) for name, shape in NAMES[kind].items()}
+    for name in weights:
+        # All layers have the same box head.
+        if "decoder.bbox_embed" in name or name.startswith("bbox_embed"):
+            weights[name] = weights[
+                f"bbox_embed.0.{name.partition('layers.')[1]}{name.partition('layers.')[2]}"
+            ]
     weights |= changed
     path = folder / f"{kind}.pth"
     torch.save({name: each for name, each in weights.items() if each is not None}, path)
