@@ -16,7 +16,7 @@ from pipeline.evaluate.pictures import Row
 from pipeline.evaluate.statistics import Estimate, Picture, by_subject, difference, estimate, mean_ranks
 from stages.columns import OK
 
-_FASTER = 0.1
+_FASTER = 0.2
 Estimates = dict[str, Estimate]
 """By metric."""
 Values = Mapping[str, Mapping[str, Mapping[Picture, float]]]
@@ -57,7 +57,7 @@ class Method:
     def overtakes(self, other: Method) -> int | None:
         """From how many pictures on it takes less time, where it takes more for the first ones.
 
-        Pictures whose times differ by less than a tenth are as fast.
+        Pictures whose times differ by less than a fifth are as fast.
         """
         if None in (self.seconds(0), other.seconds(0)):
             return None
