@@ -3,8 +3,8 @@
 
 COMMAND  .venv-original/bin/python -m benchmarks.original [--rounds 5] [--pictures 2]
 
-`make test-original` makes that environment. Models are of the sizes of SwinT-OGC and SAM ViT-B with weights made
-by chance: speed does not depend on them.
+`make test-original` makes that environment. Models are of the sizes of SwinT-OGC and SAM ViT-B with weights
+made by chance: speed does not depend on them.
 """
 
 import argparse
