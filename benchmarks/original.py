@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The authors' packages beside transformers: the same weights, the same pictures, in turns.
 
-COMMAND  .venv-original/bin/python -m benchmarks.original [--rounds 5] [--pictures 2]
+COMMAND  .venv-original/bin/python -m benchmarks.original [--rounds 5] [--pictures 2] [--side 400]
 
 `make test-original` makes that environment. Models are of the sizes of SwinT-OGC and SAM ViT-B with weights
 made by chance: speed does not depend on them.
@@ -45,6 +45,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=2)
+    parser.add_argument(
+        "--side", type=int, default=400, help="pixels of a picture's shorter side, as detectors see it"
+    )
     arguments = parser.parse_args()
     pictures = [
         render_scene(sample_scene(11, index), 480).image.resize((640, 480))
@@ -53,7 +56,12 @@ def main() -> None:
     print("| seconds a picture | transformers | the authors' package | ratio |\n|---|---|---|---|")
     with TemporaryDirectory() as folder:
         print(
-            _row("Grounding DINO, SwinT, 800 pixels", *_detectors(Path(folder)), pictures, arguments.rounds)
+            _row(
+                f"Grounding DINO, SwinT, {arguments.side} pixels",
+                *_detectors(Path(folder), arguments.side),
+                pictures,
+                arguments.rounds,
+            )
         )
         print(_row("SAM, ViT-B, 3 boxes", *_segmenters(Path(folder)), pictures, arguments.rounds))
 
@@ -61,14 +69,15 @@ def main() -> None:
 Work = Callable[[Sequence[Image]], Any]
 
 
-def _detectors(folder: Path) -> tuple[Work, Work]:
+def _detectors(folder: Path, side: int) -> tuple[Work, Work]:
     torch.manual_seed(0)
     path = folder / "swint.pth"
     torch.save(built(_SWIN_T, AutoTokenizer.from_pretrained(_TEXT)).state_dict(), path)
     converted(path, folder / "dino", _TEXT, 8)
+    sides: dict[str, Any] = {"short_side": side, "long_side": side * 5 // 3}
     pair = (
-        GroundingDino(model=str(folder / "dino")).load(),
-        GroundingDinoPy(model=str(path), text=_TEXT).load(),
+        GroundingDino(model=str(folder / "dino"), **sides).load(),
+        GroundingDinoPy(model=str(path), text=_TEXT, **sides).load(),
     )
     ours, theirs = (lambda images, it=it: it.detect(images, [_PHRASES] * len(images), 0.3) for it in pair)
     return ours, theirs

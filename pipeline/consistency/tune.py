@@ -47,7 +47,7 @@ class References:
                 "--builder does not know who is in which picture; give several subjects' pictures --caption"
             )
         captioner: Any = load_config(self.builder).stages["caption"]
-        noun = request.words[0]
+        noun = next(iter(request.words))
         try:
             captioner.captioner.check()
             told = captioner.captioner.load().caption([*pictures])
