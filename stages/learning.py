@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.consistency.learned import learned
 from models.consistency.method import Sampling, Subject, Tell
 from models.consistency.registry import Entry, entry
 from models.metrics.image_set import Pictured
@@ -75,6 +74,8 @@ def states_of(
     Raises:
         ValueError: the set has a style, and the setting does not say how it is learnt.
     """
+    from models.consistency.learned import learned
+
     found, seconds = [], 0.0
     for lesson in _lessons(row, given):
         place = folder / lesson.teacher.method / lesson.folder(sampler)
