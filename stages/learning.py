@@ -121,10 +121,8 @@ def subject_of(
         pictures = tuple(_alone(each) for each in shown)
     else:
         pictures = tuple(picture.image for each in shown for picture in each)
-        if len(individuals) > 1 or all(each.captions for each in individuals):
-            captions = [
-                text for each, some in zip(individuals, shown, strict=True) for text in _said(each, len(some))
-            ]
+        pairs = zip(individuals, shown, strict=True)
+        captions = [text for each, some in pairs for text in _said(each, len(some))]
     return Subject(
         words=tuple(each.word for each in individuals),
         pictures=pictures,

@@ -17,11 +17,10 @@ from transformers import CLIPVisionModelWithProjection, ViTModel
 from benchmarks.subject_diffusion.cases import Case
 from models.miniature import WEIGHTS
 from models.miniature.judge import Judge, Reading, SeenSubject
+from models.miniature.judge.accuracy import READ
+from models.miniature.world import MARKS
 from models.subject_diffusion.subject_encoder import squared
 
-READ = ("noun", "body", "accent", "pattern", "build", "trait")
-IDENTITY = ("noun", "body", "accent", "pattern")
-"""What has to be right for the identity to be so; shape details of 64 pixels are read less surely."""
 _SIDE = 64
 _GREY, _WHITE = (128, 128, 128), (255, 255, 255)
 Scores = Mapping[str, float]
@@ -95,7 +94,7 @@ def _read(case: Case, reading: Reading) -> dict[str, float]:
             name: float(seen is not None and getattr(seen.identity, name) == getattr(identity, name))
             for name in READ
         }
-        rows.append({**row, "identity": float(all(row[name] for name in IDENTITY))})
+        rows.append({**row, "identity": float(all(row[name] for name in MARKS))})
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     whole = float(all(row["identity"] for row in rows))
     return {**means, "all": whole, "background": float(reading.background == case.prompt.background)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Image
 
@@ -15,7 +15,7 @@ from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
-    from transformers import Blip2ForConditionalGeneration, Blip2Processor
+    from transformers import Blip2ForConditionalGeneration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +29,22 @@ class Blip2(Runtime):
 
     def load(self) -> Captioner:
         """Bring model and processor to the device."""
-        from transformers import Blip2ForConditionalGeneration, Blip2Processor
+        from transformers import AutoTokenizer, Blip2ForConditionalGeneration, BlipImageProcessorPil
 
         device, dtype = self.place()
-        processor = pretrained(Blip2Processor, self.model, self.revision)
+        # Whether torchvision is installed or not: it resizes otherwise.
+        images = pretrained(BlipImageProcessorPil, self.model, self.revision)
+        tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
         model = pretrained_model(Blip2ForConditionalGeneration, self.model, self.revision, dtype)
-        return _Loaded(self.prepared(model, device), processor, self.max_new_tokens)
+        return _Loaded(self.prepared(model, device), images, tokenizer, self.max_new_tokens)
 
 
 class _Loaded:
     def __init__(
-        self, model: Blip2ForConditionalGeneration, processor: Blip2Processor, max_new_tokens: int
+        self, model: Blip2ForConditionalGeneration, images: Any, tokenizer: Any, max_new_tokens: int
     ) -> None:
-        self._model, self._processor, self._max_new_tokens = model, processor, max_new_tokens
+        self._model, self._images, self._tokenizer = model, images, tokenizer
+        self._max_new_tokens = max_new_tokens
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         import torch
@@ -49,7 +52,7 @@ class _Loaded:
         if not images:
             return []
         # Without a text prompt nothing is padded, so a caption cannot depend on its neighbours.
-        pixels = self._processor.image_processor(images=list(images), return_tensors="pt").pixel_values
+        pixels = self._images(images=list(images), return_tensors="pt").pixel_values
         with torch.inference_mode():
             tokens = self._model.generate(
                 pixel_values=pixels.to(self._model.device, self._model.dtype),
@@ -57,5 +60,5 @@ class _Loaded:
                 do_sample=False,
                 num_beams=1,
             )
-        texts = self._processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]

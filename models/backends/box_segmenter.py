@@ -26,7 +26,10 @@ class BoxModel(Protocol):
         ...
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of masks (B, N, 1, h, w) and their scores (B, N, 1); boxes in pixels of the square."""
+        """Logits of masks (B, N, 1, h, w) and their scores (B, N, 1).
+
+        Boxes are in pixels of the square, of the encoded images' device and dtype.
+        """
         ...
 
 
@@ -60,7 +63,7 @@ class BoxSegmenter:
         low, score = [], []
         with torch.inference_mode():
             encoded = self._model.encode(pixels.pixel_values)
-            for chunk_BN4 in box_BN4.split(self._boxes_at_once, dim=1):
+            for chunk_BN4 in box_BN4.to(encoded).split(self._boxes_at_once, dim=1):
                 masks, scores = self._model.decode(encoded, chunk_BN4)
                 low.append(masks.float())
                 score.append(scores.float())

@@ -14,7 +14,7 @@ from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
-    from transformers import CLIPModel, CLIPProcessor
+    from transformers import CLIPModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +26,19 @@ class Clip(Runtime):
 
     def load(self) -> Similarity:
         """Bring model and processor to the device."""
-        from transformers import CLIPModel, CLIPProcessor
+        from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
         device, dtype = self.place()
-        processor = pretrained(CLIPProcessor, self.model, self.revision)
+        # Whether torchvision is installed or not: it resizes otherwise.
+        images = pretrained(CLIPImageProcessorPil, self.model, self.revision)
+        tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
         model = pretrained_model(CLIPModel, self.model, self.revision, dtype)
-        return _Loaded(self.prepared(model, device), processor)
+        return _Loaded(self.prepared(model, device), images, tokenizer)
 
 
 class _Loaded:
-    def __init__(self, model: CLIPModel, processor: CLIPProcessor) -> None:
-        self._model, self._processor = model, processor
+    def __init__(self, model: CLIPModel, images: Any, tokenizer: Any) -> None:
+        self._model, self._images, self._tokenizer = model, images, tokenizer
 
     def similarity(self, images: Sequence[Image], texts: Sequence[str]) -> list[float]:
         import torch
@@ -44,10 +46,11 @@ class _Loaded:
 
         if not images:
             return []
-        options: dict[str, Any] = {"return_tensors": "pt", "padding": True, "truncation": True}
-        batch = self._processor(images=list(images), text=list(texts), **options).to(self._model.device)
+        device, dtype = self._model.device, self._model.dtype
+        pixels = self._images(images=list(images), return_tensors="pt").pixel_values
+        tokens = self._tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True).to(device)
         with torch.inference_mode():
-            image = self._model.get_image_features(pixel_values=batch.pixel_values.to(self._model.dtype))
-            text = self._model.get_text_features(batch.input_ids, attention_mask=batch.attention_mask)
+            image = self._model.get_image_features(pixel_values=pixels.to(device, dtype))
+            text = self._model.get_text_features(tokens.input_ids, attention_mask=tokens.attention_mask)
         one, other = (out.pooler_output.float() for out in (image, text))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
         return F.cosine_similarity(one, other).tolist()

@@ -49,6 +49,5 @@ class _Model:
         return self._model.get_image_embeddings(pixels_B3HW.to(self._model.device, self._model.dtype))  # pyright: ignore[reportReturnType]
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
-        boxes = box_BN4.to(self._model.device, self._model.dtype)
-        out = self._model(image_embeddings=encoded, input_boxes=boxes, multimask_output=False)
+        out = self._model(image_embeddings=encoded, input_boxes=box_BN4, multimask_output=False)
         return out.pred_masks, out.iou_scores

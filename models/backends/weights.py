@@ -44,11 +44,10 @@ def weights_digest(model: str) -> str | None:
     """
     if not model:
         return None
-    alone = Path(model).expanduser()
-    place = alone.parent if alone.is_file() else Path(located(model))
-    if not place.is_dir():
+    place = Path(model).expanduser()
+    if not place.is_file() and not (place := Path(located(model))).is_dir():
         return None
-    files = [alone] if alone.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
     digest = hashlib.sha256()
     for file in files:
         size = file.stat().st_size

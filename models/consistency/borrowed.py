@@ -101,20 +101,21 @@ def without_ip_adapter(unet: Any) -> Iterator[None]:
 @contextmanager
 def checkpointed(unet: Any, wanted: bool) -> Iterator[None]:
     """The UNet with less memory for its gradient, if that is wanted."""
-    before = unet.is_gradient_checkpointing
+    if not wanted or unet.is_gradient_checkpointing:
+        yield
+        return
+    # Diffusers leaves its own on every part.
     function = "_gradient_checkpointing_func"
     had = {module: module.__dict__[function] for module in unet.modules() if function in module.__dict__}
-    if wanted and not before:
-        unet.enable_gradient_checkpointing()
+    unet.enable_gradient_checkpointing()
     try:
         yield
     finally:
-        if wanted and not before:
-            unet.disable_gradient_checkpointing()
-            # Diffusers leaves its own on every part.
-            for module in unet.modules():
-                module.__dict__.pop(function, None)
-                module.__dict__.update({function: had[module]} if module in had else {})
+        unet.disable_gradient_checkpointing()
+        for module in unet.modules():
+            module.__dict__.pop(function, None)
+        for module, value in had.items():
+            module.__dict__[function] = value
 
 
 def _put_back(module: Any, values: dict[str, Any]) -> None:

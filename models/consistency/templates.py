@@ -1,9 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sentences that a word is learnt in, by kind of subject; our own."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 Kind = Literal["character", "object", "style"]
+
+
+def check_captions(captions: Sequence[str] | None) -> None:
+    """See that sentences of one's own have a place for the word.
+
+    Raises:
+        ValueError: there is none, or one has not just one {}.
+    """
+    if captions is not None and (not captions or any(caption.count("{}") != 1 for caption in captions)):
+        raise ValueError("captions need {} once each, where the word goes")
+
 
 SENTENCES: dict[Kind, tuple[str, ...]] = {
     "character": (

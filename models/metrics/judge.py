@@ -19,6 +19,7 @@ import numpy as np
 from models.backends.runtime import Runtime
 from models.backends.weights import located
 from models.metrics.image_set import ImageSet, Measure, Scores
+from models.miniature.world import MARKS
 from models.miniature.world.styles import STYLES
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from models.miniature.judge import Judge, Reading, SeenSubject
 
-ATTRIBUTES = ("body", "accent", "pattern")
-"""What, beside the noun, has to be the same for two subjects to be one; shape details are less sure."""
+ATTRIBUTES = MARKS[1:]
+"""What has to be the same for two subjects to be one; the noun is seen to before."""
 _STYLED = 0.9
 """The share of a picture's pixels that shows that it is in a style; renders without one have 0.6 at most."""
 Found = Sequence["SeenSubject | None"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from models.backends.original.checkpoint import Weights, read_checkpoint
 from models.backends.original.dino_layout import dino_config, dino_layout
 from models.backends.original.dino_names import DINO_DROPPED, DINO_RULES, DINO_UNUSED
-from models.backends.original.renamed import filled, renamed
+from models.backends.original.renamed import filled, renamed, used
 from models.backends.original.sam_layout import sam_config, sam_layout
 from models.backends.original.sam_names import SAM_DROPPED, SAM_SHARED, sam_rules
 from models.backends.original.segment_anything import sam_processor
@@ -69,7 +69,7 @@ def _grounding_dino(weights: Weights, text: str) -> tuple[Any, Any]:
 
     tokenizer = pretrained(AutoTokenizer, text, None)
     model = GroundingDinoForObjectDetection(dino_config(dino_layout(weights)))
-    filled(model, renamed(weights, DINO_RULES, DINO_DROPPED), DINO_UNUSED)
+    filled(model, renamed(used(weights, DINO_DROPPED), DINO_RULES), DINO_UNUSED)
     return model.eval(), GroundingDinoProcessor(GroundingDinoImageProcessorPil(), tokenizer)
 
 
@@ -78,5 +78,5 @@ def _sam(weights: Weights, decoder_heads: int) -> tuple[Any, Any]:
 
     layout = sam_layout(weights, decoder_heads)
     model = SamModel(sam_config(layout))
-    filled(model, renamed(weights, sam_rules(layout.score_depth), SAM_DROPPED), SAM_SHARED)
+    filled(model, renamed(used(weights, SAM_DROPPED), sam_rules(layout.score_depth)), SAM_SHARED)
     return model.eval(), SamProcessor(sam_processor(layout))

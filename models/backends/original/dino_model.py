@@ -6,7 +6,6 @@ Shapes: B prompts, L tokens, D width of the text encoder.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from models.backends.original.checkpoint import Weights
 from models.backends.original.dino_layout import LENGTH, TEMPERATURE, DinoLayout, bert_values, dino_layout
 from models.backends.original.dino_names import DINO_DROPPED
 from models.backends.original.package import imported
-from models.backends.original.renamed import filled
+from models.backends.original.renamed import filled, used
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,8 +37,7 @@ def dino_model(weights: Weights, tokenizer: Any) -> nn.Module:
     """
     layout = dino_layout(weights)
     model = built(layout, tokenizer)
-    unused = re.compile("|".join(DINO_DROPPED))
-    filled(model, {n: t for n, t in weights.items() if not unused.fullmatch(n)}, unused.pattern)
+    filled(model, used(weights, DINO_DROPPED), DINO_DROPPED)
     return model.eval()
 
 

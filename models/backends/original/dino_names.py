@@ -97,11 +97,7 @@ DINO_RULES = (
     Rule(r"(bbox_embed\..+)", r"\1"),
 )
 DINO_DROPPED = (
-    r"label_enc\..+",
-    r"bert\.pooler\..+",
-    r"bert\.embeddings\.position_ids",
-    r".*\.relative_position_index",
-    r".*\.attn_mask",
+    r"label_enc\..+|bert\.pooler\..+|bert\.embeddings\.position_ids|.*\.relative_position_index|.*\.attn_mask"
 )
 """Buffers, and what is for training alone."""
 DINO_UNUSED = r"model\.backbone\.conv_encoder\.model\.swin\.layernorm\.\w+"

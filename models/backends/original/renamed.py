@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,22 +34,23 @@ class Rule:
         return [named.replace("{}", part) for part in self.parts] or [named]
 
 
-def renamed(weights: Weights, rules: Sequence[Rule], dropped: Iterable[str] = ()) -> dict[str, Tensor]:
+def used(weights: Weights, unused: str) -> dict[str, Tensor]:
+    """Without those whose names fit a pattern: buffers, and what is for training alone."""
+    return {name: tensor for name, tensor in weights.items() if not re.fullmatch(unused, name)}
+
+
+def renamed(weights: Weights, rules: Sequence[Rule]) -> dict[str, Tensor]:
     """The same tensors by transformers' names.
 
     Args:
         weights: by the authors' names.
         rules: the first one that fits a name counts.
-        dropped: patterns of names that transformers has no use for.
 
     Raises:
         MissingWeights: a name fits no rule.
     """
     found: dict[str, Tensor] = {}
-    unused = re.compile("|".join(dropped) or r"(?!)")
     for name, tensor in weights.items():
-        if unused.fullmatch(name):
-            continue
         names = next((names for rule in rules if (names := rule.names(name))), [])
         if not names:
             raise MissingWeights(f"the checkpoint has {name}, which is no part of such a model")

@@ -57,6 +57,6 @@ _RULES = (
     Rule(r"mask_decoder\.output_upscaling\.1\.(\w+)", r"mask_decoder.upscale_layer_norm.\1"),
     Rule(r"mask_decoder\.output_upscaling\.3\.(\w+)", r"mask_decoder.upscale_conv2.\1"),
 )
-SAM_DROPPED = (r"pixel_(mean|std)",)
+SAM_DROPPED = r"pixel_(mean|std)"
 SAM_SHARED = r"prompt_encoder\.shared_embedding\.positional_embedding"
 """The same tensor as `shared_image_embedding.positional_embedding`."""

@@ -6,7 +6,6 @@ Shapes: B images, N boxes, H = W pixels of the model's square, C channels, h, w 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from models.backends.bounds import Count
 from models.backends.box_segmenter import BoxSegmenter
 from models.backends.original.checkpoint import Weights, check_checkpoint, read_checkpoint
 from models.backends.original.package import computing_in, imported
-from models.backends.original.renamed import filled
+from models.backends.original.renamed import filled, used
 from models.backends.original.sam_layout import HEADS, SamLayout, sam_layout
 from models.backends.original.sam_names import SAM_DROPPED
 from models.backends.protocols import Segmenter
@@ -70,8 +69,7 @@ def sam_model(weights: Weights, decoder_heads: int = HEADS) -> nn.Module:
         MissingWeights: the checkpoint is of another model.
     """
     model = built(sam_layout(weights, decoder_heads))
-    unused = re.compile("|".join(SAM_DROPPED))
-    filled(model, {n: t for n, t in weights.items() if not unused.fullmatch(n)}, unused.pattern)
+    filled(model, used(weights, SAM_DROPPED), SAM_DROPPED)
     return model.eval()
 
 
@@ -154,17 +152,16 @@ class Model:
         import torch
 
         with computing_in(encoded.device, self._dtype):
-            found = [
-                self._decoded(one, boxes) for one, boxes in zip(encoded, box_BN4.to(encoded), strict=True)
-            ]
+            places = self._model.prompt_encoder.get_dense_pe()
+            found = [self._decoded(one, boxes, places) for one, boxes in zip(encoded, box_BN4, strict=True)]
         masks, scores = zip(*found, strict=True)
         return torch.stack(masks), torch.stack(scores)
 
-    def _decoded(self, encoded_Chw: Tensor, box_N4: Tensor) -> tuple[Tensor, Tensor]:
+    def _decoded(self, encoded_Chw: Tensor, box_N4: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         sparse, dense = self._model.prompt_encoder(points=None, boxes=box_N4, masks=None)
         return self._model.mask_decoder(
             image_embeddings=encoded_Chw[None],
-            image_pe=self._model.prompt_encoder.get_dense_pe(),
+            image_pe=places,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=False,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.consistency.templates import check_captions
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -51,10 +53,7 @@ class Options:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if not 0 <= self.guided <= 1:
             raise ValueError(f"guided is {self.guided}; it must be in [0, 1]")
-        if self.captions is not None and (
-            not self.captions or any(caption.count("{}") != 1 for caption in self.captions)
-        ):
-            raise ValueError("captions need {} once each, where the word goes")
+        check_captions(self.captions)
 
     def guides(self, step: int, steps: int) -> bool:
         """Whether the layout counts at a step."""

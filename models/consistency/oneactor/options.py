@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from models.consistency.templates import Kind
+from models.consistency.templates import Kind, check_captions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,7 @@ class Options:
         """
         if not self.lr > 0:
             raise ValueError(f"lr is {self.lr}; it must be above 0")
-        if self.captions is not None and (
-            not self.captions or any(caption.count("{}") != 1 for caption in self.captions)
-        ):
-            raise ValueError("captions need {} once each, where the word goes")
+        check_captions(self.captions)
         if not self.exclusion >= 0:
             raise ValueError(f"exclusion is {self.exclusion}; it must be 0 or more")
         for name in ("auxiliaries", "rows", "steps"):

@@ -10,12 +10,10 @@ import numpy as np
 from models.miniature.judge.read import Judge, Reading
 from models.miniature.train.layouts import LAYOUTS, PIXELS
 from models.miniature.train.scenes import VALIDATION_SEED, scene_of
-from models.miniature.world import Rendered, render_scene
+from models.miniature.world import MARKS, Rendered, render_scene
 
 READ = ("noun", "body", "accent", "pattern", "build", "trait")
 _BATCH = 50
-IDENTITY = ("noun", "body", "accent", "pattern")
-"""What has to be right for a subject to be the one that it is; shape details are less sure."""
 
 
 @dataclass(slots=True)
@@ -36,9 +34,9 @@ class Accuracy:
                 name: seen is not None and getattr(seen, name) == getattr(subject.identity, name)
                 for name in READ
             }
-            for name in READ:
-                self._count(name, right[name])
-            self._count("identity", all(right[name] for name in IDENTITY))
+            right["identity"] = all(right[name] for name in MARKS)
+            for name, is_right in right.items():
+                self._count(name, is_right)
 
     def _count(self, name: str, right: bool) -> None:
         self.asked[name] += 1

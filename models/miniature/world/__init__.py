@@ -7,7 +7,7 @@ knows its caption, boxes and masks exactly. Everything is a pure function of `(s
 """
 
 from models.miniature.world.caption import caption_of
-from models.miniature.world.identity import Identity, all_identities, sample_identity
+from models.miniature.world.identity import MARKS, Identity, all_identities, sample_identity
 from models.miniature.world.prompt import Mention, Prompt, prompt_about, sample_prompt
 from models.miniature.world.render import Rendered, RenderedSubject, render_scene
 from models.miniature.world.scene import Placement, Scene, sample_scene
@@ -19,6 +19,7 @@ __all__ = [
     "BACKGROUNDS",
     "BUILDS",
     "COLOURS",
+    "MARKS",
     "NOUNS",
     "PATTERNS",
     "TRAITS",

@@ -9,6 +9,9 @@ import numpy as np
 
 from models.miniature.world.vocabulary import BUILDS, COLOURS, NOUNS, PATTERNS, TRAITS
 
+MARKS = ("noun", "body", "accent", "pattern")
+"""What has to be right for a picture to show an identity; shape details are read less surely."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Identity:

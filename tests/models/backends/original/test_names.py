@@ -14,7 +14,8 @@ from transformers import GroundingDinoForObjectDetection, SamModel
 from models.backends.grounding_dino import GroundingDino
 from models.backends.original.convert import converted, kind_of
 from models.backends.original.grounding_dino_py import GroundingDinoPy
-from models.backends.original.renamed import Rule, filled, renamed
+from models.backends.original.package import MissingPackage
+from models.backends.original.renamed import Rule, filled, renamed, used
 from models.backends.protocols import MissingWeights
 from models.backends.sam import Sam
 from models.backends.weights import located
@@ -73,9 +74,8 @@ def test_other_models_are_told():
 
 def test_fused_weights_are_taken_apart():
     rules = (Rule(r"a\.(\d)\.qkv\.(\w+)", r"b.\1.{}.\2", ("q", "k", "v")), Rule("c", "d"))
-    found = renamed(
-        {"a.3.qkv.bias": torch.arange(6), "c": torch.ones(1), "e.x": torch.ones(1)}, rules, [r"e\..*"]
-    )
+    weights = {"a.3.qkv.bias": torch.arange(6), "c": torch.ones(1), "e.x": torch.ones(1)}
+    found = renamed(used(weights, r"e\..*"), rules)
     assert {name: each.tolist() for name, each in found.items()} == {
         "b.3.q.bias": [0, 1],
         "b.3.k.bias": [2, 3],
@@ -125,7 +125,7 @@ def test_a_backend_whose_package_is_missing_says_so(tmp_path):
     path = checkpoint("grounding_dino", tmp_path)
     backend = GroundingDinoPy(model=str(path), text=TEXT, device="cpu")
     backend.check()
-    with pytest.raises(Exception, match=r"subjectforge\[original\]"):
+    with pytest.raises(MissingPackage, match=r"subjectforge\[original\]"):
         backend.load()
     with pytest.raises(MissingWeights, match="no checkpoint"):
         GroundingDinoPy(model=str(tmp_path / "x.pth")).check()
