@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from benchmarks.subject_diffusion.cases import cases
-from benchmarks.subject_diffusion.scores import IDENTITY, Scorer, mean_of
-from models.miniature.world import Placement, Scene, held_out_identity, render_scene, sample_identity
+from benchmarks.subject_diffusion.scores import Scorer, mean_of
+from models.miniature.world import MARKS, Placement, Scene, held_out_identity, render_scene, sample_identity
 
 
 def truth(case, other=None):
@@ -56,7 +56,7 @@ def test_the_truth_scores_best(scorer, subjects, least):
     assert mean(wrong, "noun") >= 0.9
     assert mean(right, "background") >= 0.9
     assert mean(right, "clip_i") > mean(wrong, "clip_i") + 0.1
-    assert all(row["identity"] <= min(row[name] for name in IDENTITY) for row in right)
+    assert all(row["identity"] <= min(row[name] for name in MARKS) for row in right)
     assert all(row["all"] in (0, 1) for row in right)
 
 
