@@ -28,7 +28,7 @@ from pipeline.metrics import Metrics
 from pipeline.operators import Operator, StageError, check_capacity, check_devices, spare_line
 from pipeline.raylet import is_running, started_raylets
 from pipeline.shard_reader import ShardReader
-from pipeline.yielding_worker import YieldingWorker
+from pipeline.yielding_worker import YieldingWorker, kept_worker
 from stages.attempts import Notes
 from stages.backend import check_weights
 from stages.columns import RAW
@@ -266,7 +266,7 @@ class _Begin:
             yield RAW.empty_table()
             return
         attempts = self.notes.about(shard, self.operator.name)
-        yield YieldingWorker(self.operator, self.after, self.notes)(self.read(shard, attempts), attempts)
+        yield kept_worker(self.operator, self.after, self.notes)(self.read(shard, attempts), attempts)
 
 
 def _datasource(begin: _Begin, shards: Sequence[int]) -> Datasource:

@@ -35,3 +35,17 @@ class YieldingWorker(Worker):
         # Priorities belong to threads, and Ray does not promise that it stays with one.
         os.setpriority(os.PRIO_PROCESS, 0, self._niceness)
         return super().__call__(table, attempts)
+
+
+_KEPT: list[tuple[tuple[Operator, int, Notes], YieldingWorker]] = []
+
+
+def kept_worker(operator: Operator, after: int, notes: Notes = NO_NOTES) -> YieldingWorker:
+    """This process's worker: where Ray gives shards to tasks and not to an actor, models are still loaded
+    once and not for each of them."""
+    asked = (operator, after, notes)
+    if not _KEPT or _KEPT[0][0] != asked:
+        # What is no longer needed goes before its successor loads.
+        _KEPT.clear()
+        _KEPT.append((asked, YieldingWorker(*asked)))
+    return _KEPT[0][1]

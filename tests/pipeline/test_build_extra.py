@@ -46,6 +46,20 @@ def test_a_column_of_ones_own_is_in_the_dataset(pictures, config, tmp_path):
     assert check.stderr.splitlines() == ["shard 2/2"]
 
 
+def test_models_of_the_first_workers_are_loaded_once_a_process(pictures, tmp_path):
+    notes, config = tmp_path / "notes", tmp_path / "chain.yaml"
+    chain = ["read", "tests.pipeline.loaded_once:LoadedOnce", "tests.pipeline.no_subjects:NoSubjects", "write"]
+    stages = {"tests.pipeline.loaded_once:LoadedOnce": {"notes": str(notes)}}
+    config.write_text(yaml.safe_dump({"chain": chain, "shard_size": 1, "stages": stages}))
+    build(pictures, tmp_path / "out", "--set", "stages.read.resources.workers=1", config=config)
+    rows = pd.read_parquet(tmp_path / "out" / "_meta" / "index.parquet")
+    loaded = notes.read_text().split()
+    assert len(rows) == len(LIGHT)
+    assert sorted(loaded) == sorted({*loaded})
+    assert {*map(str, rows.worker)} <= {*loaded}
+    assert len(loaded) < len(LIGHT)
+
+
 @pytest.mark.parametrize(("others", "line"), [(1, "1 other file ignored"), (3, "3 other files ignored")])
 def test_files_that_are_no_pictures_are_counted(pictures, config, tmp_path, others, line):
     folder = tmp_path / "in"
