@@ -20,6 +20,7 @@ from models.miniature.judge import Judge, Reading, SeenSubject
 from models.miniature.judge.accuracy import READ
 from models.miniature.world import MARKS
 from models.subject_diffusion.subject_encoder import squared
+from pipeline.evaluate.statistics import estimate
 
 _SIDE = 64
 _GREY, _WHITE = (128, 128, 128), (255, 255, 255)
@@ -125,14 +126,11 @@ def _pixels(images: Sequence[Image.Image], ground: tuple[int, int, int]) -> Tens
     return torch.from_numpy(np.stack(before)).movedim(-1, 1).float() / 127.5 - 1
 
 
-def mean_of(rows: Sequence[Sequence[float]], seed: int = 0) -> Mean:
-    """Mean of a row a case and a column a seed; the interval is of cases drawn anew (bootstrap).
+def mean_of(rows: Sequence[Sequence[float]]) -> Mean:
+    """Mean of a row a case and a column a seed; the interval is of cases drawn anew.
 
     Args:
         rows: values of each case.
-        seed: of the draws.
     """
-    case_N = np.array([np.mean(row) for row in rows])
-    draws = np.random.default_rng(seed).integers(len(case_N), size=(2000, len(case_N)))
-    low, high = np.quantile(case_N[draws].mean(1), (0.025, 0.975)).tolist()
-    return Mean(float(case_N.mean()), low, high)
+    found = estimate([float(np.mean(row)) for row in rows])
+    return Mean(found.mean, found.low, found.high)

@@ -48,8 +48,9 @@ def test_a_column_of_ones_own_is_in_the_dataset(pictures, config, tmp_path):
 
 def test_models_of_the_first_workers_are_loaded_once_a_process(pictures, tmp_path):
     notes, config = tmp_path / "notes", tmp_path / "chain.yaml"
-    chain = ["read", "tests.pipeline.loaded_once:LoadedOnce", "tests.pipeline.no_subjects:NoSubjects", "write"]
-    stages = {"tests.pipeline.loaded_once:LoadedOnce": {"notes": str(notes)}}
+    noted = "tests.pipeline.loaded_once:LoadedOnce"
+    chain = ["read", noted, "tests.pipeline.no_subjects:NoSubjects", "write"]
+    stages = {noted: {"notes": str(notes)}}
     config.write_text(yaml.safe_dump({"chain": chain, "shard_size": 1, "stages": stages}))
     build(pictures, tmp_path / "out", "--set", "stages.read.resources.workers=1", config=config)
     rows = pd.read_parquet(tmp_path / "out" / "_meta" / "index.parquet")

@@ -74,7 +74,8 @@ def test_boxes_and_styles_are_read(tmp_path):
         ({"prompts": None}, "give one of world, prompts and dreambench"),
         ({"world": {"subjects": 0}, "prompts": None}, "world.subjects"),
         ({"prompts": "nowhere.yaml"}, "nowhere.yaml"),
-        ({"colour": 1}, "colour: no such key"),
+        ({"colour": 1}, "colour: no such key; known: world"),
+        ({"metric": {"judge": {}}}, "metric: no such key; did you mean 'metrics'?"),
         ({"sampler": {"step": 3}}, "sampler.step: no such key"),
     ],
 )
