@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line. Everything heavy is imported by the command that needs it, so `--help` is instant."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,14 +105,37 @@ def plan(
     source: Annotated[str | None, typer.Option("--input", help="Folder, tars or parquet")] = None,
     output: Annotated[str | None, typer.Option(help="The dataset's folder: a path or a URI")] = None,
     limit: Limit = None,
+    probe: Annotated[int | None, typer.Option(min=2, help="Measure N images in the real stages")] = None,
+    measured: Annotated[Path | None, typer.Option(help="File of a probe: written, or read")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Of the whole source; else counted")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="Of the cluster that the bill is for")] = 0,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Of that cluster; else this machine's")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Of that cluster; else 8 GPUs each")] = None,
+    price: Annotated[float | None, typer.Option(min=0, help="Of a GPU-hour (CPU-hour without GPUs)")] = None,
+    failures: Annotated[float, typer.Option(min=0, max=3600, help="Of a worker in an hour")] = 0.0,
+    as_configured: Annotated[
+        bool, typer.Option("--as-configured", help="Keep the pools as they are")
+    ] = False,
 ) -> None:
-    """Show what a build would do; touches nothing, loads no model."""
+    """Show what a build would do; touches nothing. With --probe or --measured also what it would cost."""
     from rich.console import Console
 
     from pipeline.config import load_config
     from pipeline.plan import capacity_lines, plan_table, shard_line
 
     checked = load_config(config, overrides or ())
+    if probe is not None or measured is not None:
+        from pipeline.planning.command import BillRequest, bill
+
+        here = cpus or os.cpu_count() or 1
+        found = bill(
+            BillRequest(
+                checked, source, probe, measured, images, gpus, here, nodes, price, failures, as_configured
+            )
+        )
+        Console(width=None if sys.stdout.isatty() else 200).print(found.pool_table())
+        print("\n".join(found.lines()))
+        return
     lines = [*capacity_lines(checked), shard_line(checked, source, _place(output) if output else None, limit)]
     Console(width=None if sys.stdout.isatty() else 160).print(plan_table(checked))
     print("\n".join(lines))

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build of a whole source takes on a cluster: pools, bottleneck, hours, bytes, price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from pipeline.planning.cluster import Cluster
+from pipeline.planning.measured import Measured
+from pipeline.planning.pools import Pool
+from pipeline.planning.simulation import Simulated
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Everything that is told."""
+
+    measured: Measured
+    pools: Sequence[Pool]
+    cluster: Cluster
+    simulated: Simulated
+    images: int
+    price: float | None
+    """Of an hour of a GPU, or of a CPU where there are no GPUs."""
+    failures: float
+    """Of a worker in an hour, as simulated."""
+
+    def pool_table(self) -> Table:
+        """A line an operator."""
+        heads = "operator", "s/image", "CPU s", "stages, ms", "MiB", "GPU MiB", "workers", "each holds"
+        table = Table(*heads, "images/s", "busy", box=None, header_style="bold")
+        for pool, busy in zip(self.pools, self.simulated.busy, strict=True):
+            cost, holding = pool.cost, pool.holding
+            stages = ", ".join(f"{name} {1000 * seconds:.2f}" for name, seconds in cost.stages.items())
+            held = f"{holding.cpus:g} CPU" + (f" + {holding.gpus:g} GPU" if holding.gpus else "")
+            table.add_row(
+                cost.name,
+                f"{cost.seconds:.4f}",
+                f"{cost.cpu_seconds:.4f}",
+                stages,
+                f"{cost.memory / _MIB:,.0f}",
+                f"{cost.gpu_memory / _MIB:,.0f}" if cost.gpu_memory else "",
+                str(pool.workers),
+                held,
+                f"{pool.rate:,.1f}",
+                f"{100 * busy:.0f} %",
+            )
+        return table
+
+    @property
+    def bottleneck(self) -> Pool:
+        """The slowest pool."""
+        return min(self.pools, key=lambda pool: pool.rate)
+
+    def lines(self) -> list[str]:
+        """The rest."""
+        run, gpus, cpus = self.simulated, self.cluster.all_gpus, self.cluster.all_cpus
+        hours, narrow = run.seconds / 3600, self.bottleneck
+        paid, unit = (gpus, "GPU") if gpus else (cpus, "CPU")
+        lines = [
+            f"cluster      {self.cluster}",
+            f"bottleneck   {narrow.cost.name}: {narrow.rate:,.1f} images/s at most",
+            f"wall time    {span(run.seconds)} for {self.images:,} images, {self.images / run.seconds:,.1f} "
+            f"images/s; first shard after {span(run.first)}",
+            f"{unit}-hours    {hours * paid:,.1f}"
+            + (f" (and {hours * cpus:,.0f} CPU-hours)" if gpus else ""),
+            f"output       {size(self.images * self.measured.output)}",
+        ]
+        if self.failures:
+            lines.append(f"failures     {run.failures:,} workers, at {self.failures:g} an hour each")
+        if self.price is not None:
+            lines.append(f"price        {hours * paid * self.price:,.2f} at {self.price:g} a {unit}-hour")
+        overrides = " ".join(
+            f"--set stages.{pool.cost.name.partition('+')[0]}.resources.workers={pool.workers}"
+            for pool in self.pools
+        )
+        return [*lines, f"pools        {overrides}"]
+
+
+def span(seconds: float) -> str:
+    """`45 s`, `12.5 min`, `3.20 h`, `12.1 days`."""
+    for unit, length in (("days", 86_400 * 3), ("h", 7200), ("min", 120)):
+        if seconds >= length:
+            return f"{seconds / {'days': 86_400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: `1.2 TB`."""
+    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines, and which workers fit on them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_SLACK = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Equal nodes."""
+
+    nodes: int
+    cpus: int
+    """Of a node."""
+    gpus: int
+    """Of a node."""
+
+    @property
+    def all_cpus(self) -> int:
+        """Of all nodes."""
+        return self.nodes * self.cpus
+
+    @property
+    def all_gpus(self) -> int:
+        """Of all nodes."""
+        return self.nodes * self.gpus
+
+    def __str__(self) -> str:
+        return f"{self.nodes} x ({self.cpus} CPUs, {self.gpus} GPUs)"
+
+
+class Holding(NamedTuple):
+    """What a worker holds for the whole run."""
+
+    cpus: float
+    gpus: float
+
+
+class Seat(NamedTuple):
+    """Where a worker is."""
+
+    node: int
+    gpu: int | None
+    """The first of its GPUs; None if it holds none."""
+
+
+@dataclass(slots=True)
+class _Node:
+    cpus: float
+    gpus: list[float] = field(default_factory=list)
+
+    def seated(self, holding: Holding) -> int | None:
+        """The GPU for a worker, -1 for none; None where it does not fit."""
+        if holding.cpus > self.cpus + _SLACK:
+            return None
+        gpu = -1 if not holding.gpus else self._gpu(holding.gpus)
+        if gpu is None:
+            return None
+        self.cpus -= holding.cpus
+        for place in range(gpu, gpu + max(1, round(holding.gpus))) if gpu >= 0 else ():
+            self.gpus[place] -= min(holding.gpus, 1.0)
+        return gpu
+
+    def _gpu(self, share: float) -> int | None:
+        """The fullest GPU that a share fits on, as Ray takes it; of whole ones the first of as many."""
+        if share >= 1:
+            whole = [place for place, left in enumerate(self.gpus) if left > 1 - _SLACK]
+            count = round(share)
+            rows = (place for place in whole if {*range(place, place + count)} <= {*whole})
+            return next(rows, None)
+        fits = [place for place, left in enumerate(self.gpus) if left > share - _SLACK]
+        return min(fits, key=lambda place: (self.gpus[place], place), default=None)
+
+
+def seats(cluster: Cluster, wanted: Sequence[tuple[Holding, int]]) -> list[list[Seat]] | None:
+    """Places for all workers at the same time, or None where they do not fit.
+
+    A worker is on one node; a share of a GPU is of one GPU. Large holdings are seated first, each on the
+    first node that has room: if they fit at all in some order, they nearly always do in this one.
+
+    Args:
+        cluster: the machines.
+        wanted: for each operator what a worker holds, and how many there are.
+    """
+    nodes = [_Node(cluster.cpus, [1.0] * cluster.gpus) for _ in range(cluster.nodes)]
+    found: list[list[Seat]] = [[] for _ in wanted]
+    order = sorted(range(len(wanted)), key=lambda place: (wanted[place][0].gpus, wanted[place][0].cpus))
+    for place in reversed(order):
+        holding, count = wanted[place]
+        first = 0
+        for _ in range(count):
+            # Nodes that are full for this holding stay so.
+            seat = None
+            while first < len(nodes) and (seat := nodes[first].seated(holding)) is None:
+                first += 1
+            if seat is None:
+                return None
+            found[place].append(Seat(first, None if seat < 0 else seat))
+    return found

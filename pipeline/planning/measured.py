@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a probe has found out about a chain on one machine, and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
+
+from pipeline.errors import UserError
+
+_SCHEMA = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OperatorCost(_Frozen):
+    """One worker of an operator, alone on its machine. Images are those of the source, whatever became of
+    them before they came here."""
+
+    name: str
+    """As in `pipeline.operators.Operator.name`."""
+    seconds: NonNegativeFloat
+    """An image."""
+    cpu_seconds: NonNegativeFloat
+    """CPU time of all threads, an image."""
+    stages: dict[str, NonNegativeFloat]
+    """Seconds an image by stage."""
+    load: NonNegativeFloat
+    """Seconds from the start of the process until it is as fast as it will be."""
+    memory: NonNegativeInt
+    """Bytes of RAM at most."""
+    gpu_memory: NonNegativeInt
+    """Bytes of the GPU's memory at most, as torch counts them."""
+
+
+class Measured(_Frozen):
+    """A chain."""
+
+    schema_version: int = Field(default=_SCHEMA, ge=_SCHEMA, le=_SCHEMA)
+    operators: tuple[OperatorCost, ...] = Field(min_length=1)
+    images: PositiveInt
+    """That were measured."""
+    output: NonNegativeFloat
+    """Bytes of the dataset an image."""
+    start: NonNegativeFloat
+    """Seconds that Ray takes to start."""
+    machine: str
+    gpu_total: NonNegativeInt = 0
+    """Bytes of memory that a GPU has; 0 where there is none."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all operators, an image."""
+        return sum(each.seconds for each in self.operators)
+
+
+def read_measured(path: Path) -> Measured:
+    """What `write_measured` wrote.
+
+    Raises:
+        UserError: there is no such file, or it is none.
+    """
+    try:
+        return Measured.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"--measured {path}: {error.strerror}; give --probe N to measure, and it is written there"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(
+            f"--measured {path}: {where}: {first['msg']}; it is no file of a probe: measure again, --probe N"
+        ) from error
+
+
+def write_measured(measured: Measured, path: Path) -> None:
+    """For other clusters later.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.write_text(measured.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--measured {path}: {error.strerror}; give another path") from error

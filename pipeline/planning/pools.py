@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many workers each operator gets on a given cluster, so that none of them waits for another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import UserError
+from pipeline.operators import Operator
+from pipeline.planning.cluster import Cluster, Holding, seats
+from pipeline.planning.measured import Measured, OperatorCost
+
+_HALVINGS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """An operator's workers."""
+
+    cost: OperatorCost
+    holding: Holding
+    workers: int
+
+    @property
+    def share(self) -> float:
+        """Of its own speed that a worker has while all others work too: what it holds of a GPU."""
+        return min(1.0, self.holding.gpus) if self.holding.gpus else 1.0
+
+    @property
+    def rate(self) -> float:
+        """Images a second of all its workers."""
+        return self.workers * self.share / max(self.cost.seconds, 1e-12)
+
+    def of(self, workers: int) -> Pool:
+        """The same with other workers."""
+        return Pool(self.cost, self.holding, workers)
+
+
+def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
+    """A chain's pools as they are configured.
+
+    Raises:
+        UserError: the measurements are of another chain.
+    """
+    names = [operator.name for operator in chain]
+    found = [cost.name for cost in measured.operators]
+    if names != found:
+        raise UserError(
+            f"what was measured is another chain ({', '.join(found)}) than this one ({', '.join(names)}); "
+            "measure again with --probe N"
+        )
+    return [
+        Pool(cost, Holding(operator.resources.cpus, operator.resources.gpus), operator.resources.workers)
+        for operator, cost in zip(chain, measured.operators, strict=True)
+    ]
+
+
+def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
+    """Refuse workers that could not all be there at the same time: the run would wait for ever.
+
+    Args:
+        pools: all.
+        cluster: the machines.
+        gpu_total: bytes of a GPU's memory; 0 if it is not known.
+
+    Raises:
+        UserError: naming what does not fit.
+    """
+    held = ", ".join(
+        f"{pool.cost.name} {pool.workers} x ({pool.holding.cpus:g} CPU, {pool.holding.gpus:g} GPU)"
+        for pool in pools
+    )
+    for need, there, unit in (
+        (sum(pool.workers * pool.holding.cpus for pool in pools), cluster.all_cpus, "CPUs"),
+        (sum(pool.workers * pool.holding.gpus for pool in pools), cluster.all_gpus, "GPUs"),
+    ):
+        if need > there + 1e-6:
+            raise UserError(f"the stages hold {need:g} {unit} ({held}) but the cluster has {there}")
+    if seats(cluster, [(pool.holding, pool.workers) for pool in pools]) is None:
+        raise UserError(
+            f"the workers ({held}) do not fit on {cluster}: each is on one node, and its share on one GPU"
+        )
+    for pool in pools:
+        beside = int(1 / pool.share + 1e-6) if pool.holding.gpus else 0
+        taken = beside * pool.cost.gpu_memory
+        if gpu_total and taken > gpu_total:
+            raise UserError(
+                f"{pool.cost.name}: {beside} workers would share a GPU and take {taken / 2**30:.1f} GiB of "
+                f"its {gpu_total / 2**30:.1f}; raise resources.gpus of its first stage"
+            )
+
+
+def sized(pools: Sequence[Pool], cluster: Cluster) -> list[Pool]:
+    """The most images a second that the cluster can give: each operator gets as many workers as that takes.
+
+    Args:
+        pools: what a worker of each costs and holds; how many there are is left aside.
+        cluster: the machines.
+
+    Raises:
+        UserError: not even one worker of each fits.
+    """
+    check_fits([pool.of(1) for pool in pools], cluster, 0)
+    low, high = 0.0, _bound(pools, cluster)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _fits(_for(pools, middle), cluster) else (low, middle)
+    return _for(pools, low)
+
+
+def _bound(pools: Sequence[Pool], cluster: Cluster) -> float:
+    """Images a second that no layout can surpass: all CPUs, or all GPUs, do nothing but work."""
+    gpu = sum(pool.cost.seconds for pool in pools if pool.holding.gpus)
+    cpu = sum(pool.cost.cpu_seconds for pool in pools)
+    bounds = [cluster.all_cpus / cpu if cpu else math.inf, cluster.all_gpus / gpu if gpu else math.inf]
+    return min(*bounds, 1e9)
+
+
+def _for(pools: Sequence[Pool], rate: float) -> list[Pool]:
+    """Workers for a rate, at least one each."""
+    return [pool.of(max(1, math.ceil(rate * pool.cost.seconds / pool.share - 1e-9))) for pool in pools]
+
+
+def _fits(pools: Sequence[Pool], cluster: Cluster) -> bool:
+    return seats(cluster, [(pool.holding, pool.workers) for pool in pools]) is not None

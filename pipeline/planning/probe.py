@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A few pictures through a chain's real stages, one operator after another, each in a process of its own.
+
+So an operator's time and memory are its own, and a GPU is all its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from models.backends.protocols import BackendError
+from pipeline.config import BuildConfig
+from pipeline.dataset.layout import committed_shards, split_folder
+from pipeline.dataset.timings import read_timings
+from pipeline.errors import UserError
+from pipeline.job import Job
+from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices
+from pipeline.planning.measured import Measured, OperatorCost
+from pipeline.planning.sample import Sample
+from pipeline.sources import Source
+from pipeline.survey import Request, begin, survey
+from stages.write import WriteError
+
+_SHARDS = 2
+T = TypeVar("T")
+Tell = Callable[[str], None]
+
+
+class _Gpu(NamedTuple):
+    used: int
+    total: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a process found out."""
+
+    tables: list[pa.Table]
+    """The operator's output for every shard."""
+    seconds: float
+    cpu_seconds: float
+    load: float
+    memory: int
+    gpu: _Gpu
+
+
+def probe(config: BuildConfig, source: Source, images: int, tell: Tell) -> Measured:
+    """Measure a chain.
+
+    Args:
+        config: of the build.
+        source: its pictures.
+        images: how many to take, evenly from the source; the first half of them is worked on once before, so
+            that the loading of models and whatever is compiled does not count as speed.
+        tell: of progress, a line an operator.
+
+    Raises:
+        UserError: weights or devices are missing, or a stage does not do what it has to.
+    """
+    tell("probe: starting Ray")
+    start = _alone(_ray_start)
+    with TemporaryDirectory(prefix="subjectforge-probe-") as folder:
+        small = replace(config, shard_size=-(-images // _SHARDS))
+        job = begin(survey(Request(small, Sample(source, images), Path(folder))))
+        chain, runs = job.chain(""), []
+        check_devices(chain)
+        tables: list[pa.Table] = []
+        for operator in chain:
+            tell(f"probe: {operator.name}, {job.items} images")
+            try:
+                run = _alone(_measured, operator, job, tables)
+            except (BackendError, StageError, WriteError) as error:
+                raise UserError(str(error)) from error
+            runs.append(run)
+            tables = run.tables
+        return _found(job, chain, runs, start)
+
+
+def _alone(work: Callable[..., T], *given: object) -> T:
+    """In a process that has loaded nothing yet."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(work, *given).result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "the probe's process died (out of memory, or a crash in native code); give it more memory, "
+                "or lower the stages' batch_size"
+            ) from error
+
+
+def _measured(operator: Operator, job: Job, before: Sequence[pa.Table]) -> _Run:
+    def table(place: int) -> pa.Table:
+        shard = job.todo[place]
+        return before[place] if before else job.read(shard, NO_NOTES.about(shard, operator.name))
+
+    began = time.perf_counter()
+    worker = Worker(operator)
+    worker(table(0))
+    ready = time.perf_counter()
+    for shard in committed_shards(job.root, job.split):
+        # It counts as not written, or writing it would cost nothing.
+        shard.stats.unlink()
+    used, spans, tables = time.process_time(), [], []
+    for place in range(len(job.todo)):
+        since = time.perf_counter()
+        tables.append(worker(table(place)))
+        spans.append(time.perf_counter() - since)
+    return _Run(
+        tables,
+        sum(spans) / job.items,
+        (time.process_time() - used) / job.items,
+        max(0.0, ready - began - spans[0]),
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        _gpu(),
+    )
+
+
+def _gpu() -> _Gpu:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return _Gpu(0, 0, "")
+    about = torch.cuda.get_device_properties(0)
+    return _Gpu(torch.cuda.max_memory_reserved(0), about.total_memory, about.name)
+
+
+def _ray_start() -> float:
+    """Seconds until Ray has done something."""
+    from pipeline.run_ray import RayOptions, connect
+
+    began = time.perf_counter()
+    connect(RayOptions())
+    import ray
+
+    ray.data.range(1).map_batches(lambda batch: batch).materialize()
+    spent = time.perf_counter() - began
+    ray.shutdown()
+    return spent
+
+
+def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], start: float) -> Measured:
+    spent: Counter[str] = Counter()
+    for timing in read_timings(job.root):
+        spent.update(timing["seconds"])
+    data = split_folder(job.root, job.split)
+    written = sum(path.stat().st_size for path in data.iterdir())
+    gpu = max((run.gpu for run in runs), key=lambda gpu: gpu.total)
+    return Measured(
+        operators=tuple(
+            OperatorCost(
+                name=operator.name,
+                seconds=run.seconds,
+                cpu_seconds=run.cpu_seconds,
+                stages={name: spent.get(name, 0.0) / job.items for name, _ in operator.stages},
+                load=run.load,
+                memory=run.memory,
+                gpu_memory=run.gpu.used,
+            )
+            for operator, run in zip(chain, runs, strict=True)
+        ),
+        images=job.items,
+        output=written / job.items,
+        start=start,
+        machine=", ".join(filter(None, (platform.machine(), gpu.name))),
+        gpu_total=gpu.total,
+    )

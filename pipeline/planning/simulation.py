@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shards on their way through the pools, event by event.
+
+Workers on one GPU share it equally while they work; workers without one share their node's cores, by the
+priority that they run at, each on one core at most. Every shard takes as long as was measured. A worker
+that fails begins anew, and its shard waits for the next free worker of that operator.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.planning.cluster import Cluster, Seat, seats
+from pipeline.planning.device import Device
+from pipeline.planning.pools import Pool
+
+_NICER_BY = 1.25**5
+"""How much more of a busy core goes to an operator than to the one before it (see `YieldingWorker`)."""
+
+_SHARDS, _SHARDS_A_WORKER = 40_000, 10
+"""Enough of them to know how a run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """How a run went."""
+
+    seconds: float
+    """From the start until the last shard is there."""
+    first: float
+    """Until the first one is."""
+    busy: tuple[float, ...]
+    """Of each operator, the share of its workers' time in which they had a shard."""
+    failures: int
+    """Of workers, in all."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    operator: int
+    device: Device
+    shard: int | None = None
+    """None while it starts or waits."""
+    fails: bool = False
+    """Whether this shard is lost here."""
+    since: float = 0.0
+
+
+def simulate(
+    pools: Sequence[Pool],
+    cluster: Cluster,
+    images: int,
+    shard_size: int,
+    start: float = 0.0,
+    failures: float = 0.0,
+    seed: int = 0,
+) -> Simulated:
+    """Run a build without running it.
+
+    Args:
+        pools: workers of each operator, which fit on the cluster.
+        cluster: the machines.
+        images: of the source.
+        shard_size: images in a shard; the last one has what is left.
+        start: seconds until workers begin to load.
+        failures: of a worker in an hour.
+        seed: of the failures.
+
+    Raises:
+        ValueError: the pools do not fit, or there is nothing to do.
+    """
+    if images < 1:
+        raise ValueError("there are no images")
+    most = shard_size * max(_SHARDS, _SHARDS_A_WORKER * max(pool.workers for pool in pools))
+    if images <= 2 * most:
+        return _whole(pools, cluster, images, shard_size, start, failures, seed)
+    # Beginning and end are in both; what is between them goes on as it did.
+    less, more = (
+        _whole(pools, cluster, some, shard_size, start, failures, seed) for some in (most, 2 * most)
+    )
+    times = (images - 2 * most) / most
+    return Simulated(
+        more.seconds + times * (more.seconds - less.seconds),
+        more.first,
+        more.busy,
+        more.failures + round(times * (more.failures - less.failures)),
+    )
+
+
+def _whole(
+    pools: Sequence[Pool],
+    cluster: Cluster,
+    images: int,
+    shard_size: int,
+    start: float,
+    failures: float,
+    seed: int,
+) -> Simulated:
+    places = seats(cluster, [(pool.holding, pool.workers) for pool in pools])
+    if places is None:
+        raise ValueError("the pools do not fit on the cluster")
+    run = _Run(pools, images, shard_size, failures, seed)
+    devices: dict[Seat, Device] = {}
+    for operator, some in enumerate(places):
+        for seat in some:
+            cores = float(cluster.cpus) if seat.gpu is None else 1.0
+            run.load(_Worker(operator, devices.setdefault(seat, Device(cores))), start)
+    now = run.until_done()
+    busy = [spent / (pool.workers * (now - start)) for spent, pool in zip(run.busy, pools, strict=True)]
+    return Simulated(now, run.first, tuple(busy), run.failures)
+
+
+class _Run:
+    """What waits where, and what happens next."""
+
+    def __init__(
+        self, pools: Sequence[Pool], images: int, shard_size: int, failures: float, seed: int
+    ) -> None:
+        self.first, self.failures, self.busy = math.inf, 0, [0.0] * len(pools)
+        self._pools, self._size, self._rate = pools, shard_size, failures / 3600
+        self._shards = math.ceil(images / shard_size)
+        self._last = images - (self._shards - 1) * shard_size
+        self._chance, self._done = random.Random(seed), 0
+        self._waiting: list[deque[int]] = [deque() for _ in pools]
+        self._waiting[0].extend(range(self._shards))
+        self._idle: list[deque[_Worker]] = [deque() for _ in pools]
+        self._events: list[tuple[float, int, int, Device]] = []
+
+    def until_done(self) -> float:
+        """The time at which the last shard is there."""
+        now = 0.0
+        while self._done < self._shards:
+            now, _, version, device = heapq.heappop(self._events)
+            if version == device.version:
+                finished, event = device.finish(now)
+                self._schedule(device, event)
+                for worker in finished:
+                    self._ended(worker, now)
+        return now
+
+    def load(self, worker: _Worker, now: float) -> None:
+        """A process begins."""
+        worker.shard = None
+        self._work(worker, self._pools[worker.operator].cost.load, now)
+
+    def _ended(self, worker: _Worker, now: float) -> None:
+        operator, shard = worker.operator, worker.shard
+        if shard is not None:
+            self.busy[operator] += now - worker.since
+        if shard is not None and worker.fails:
+            self.failures += 1
+            self._waiting[operator].appendleft(shard)
+            self.load(worker, now)
+        else:
+            self._idle[operator].append(worker)
+            if shard is not None:
+                self._pass_on(shard, operator + 1, now)
+        self._offer(operator, now)
+
+    def _pass_on(self, shard: int, operator: int, now: float) -> None:
+        if operator < len(self._pools):
+            self._waiting[operator].append(shard)
+            self._offer(operator, now)
+        else:
+            self._done += 1
+            self.first = min(self.first, now)
+
+    def _offer(self, operator: int, now: float) -> None:
+        while self._waiting[operator] and self._idle[operator]:
+            worker = self._idle[operator].popleft()
+            worker.shard, worker.since = self._waiting[operator].popleft(), now
+            size = self._last if worker.shard == self._shards - 1 else self._size
+            whole = self._pools[operator].cost.seconds * size
+            until = self._chance.expovariate(self._rate) if self._rate else math.inf
+            worker.fails = until < whole
+            self._work(worker, min(whole, until), now)
+
+    def _work(self, worker: _Worker, seconds: float, now: float) -> None:
+        # Which GPU kernels go first is not decided by Unix priorities.
+        weight = 1.0 if self._pools[worker.operator].holding.gpus else _NICER_BY**worker.operator
+        self._schedule(worker.device, worker.device.add(worker, seconds, weight, now))
+
+    def _schedule(self, device: Device, event: tuple[float, int] | None) -> None:
+        if event is not None:
+            heapq.heappush(self._events, (event[0], id(device), event[1], device))

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools to try layouts with."""
+
+from pipeline.planning.cluster import Holding
+from pipeline.planning.measured import OperatorCost
+from pipeline.planning.pools import Pool
+
+
+def cost(name, seconds, load=0.0, gpu_memory=0, cpu_seconds=None):
+    return OperatorCost(
+        name=name,
+        seconds=seconds,
+        cpu_seconds=seconds if cpu_seconds is None else cpu_seconds,
+        stages={name: seconds},
+        load=load,
+        memory=2**20,
+        gpu_memory=gpu_memory,
+    )
+
+
+def pool(name, seconds, workers=1, cpus=1.0, gpus=0.0, **more):
+    return Pool(cost(name, seconds, **more), Holding(cpus, gpus), workers)

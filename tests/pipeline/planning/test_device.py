@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from pipeline.planning.device import Device, shares
+
+
+def run(device, works):
+    """When each piece of work is done; all of it begins at 0."""
+    workers = [object() for _ in works]
+    event, ends = None, {}
+    for worker, (work, weight) in zip(workers, works, strict=True):
+        event = device.add(worker, work, weight, 0.0)
+    while event is not None:
+        now, _ = event
+        done, event = device.finish(now)
+        ends |= {id(worker): now for worker in done}
+    return [ends[id(worker)] for worker in workers]
+
+
+def test_nobody_waits_where_there_are_cores_for_all():
+    assert run(Device(4.0), [(1, 1), (2, 1), (3, 9)]) == pytest.approx([1, 2, 3])
+
+
+def test_equal_work_on_one_gpu_ends_at_the_same_time():
+    assert run(Device(1.0), [(2, 1), (2, 1), (2, 1)]) == pytest.approx([6, 6, 6])
+
+
+def test_what_one_leaves_the_others_take():
+    assert run(Device(1.0), [(1, 1), (3, 1)]) == pytest.approx([2, 4])
+
+
+def test_weights_decide_who_is_first():
+    first, second = run(Device(1.0), [(3, 3), (3, 1)])
+    assert first == pytest.approx(4)
+    assert second == pytest.approx(6)
+
+
+@pytest.mark.parametrize("cores", [1, 1.5, 2, 3])
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1], [9, 3, 1], [100, 1, 1]])
+def test_no_core_is_idle_and_nobody_has_more_than_one(cores, weights):
+    found = shares(dict(enumerate(weights)), cores)
+    assert sum(found.values()) == pytest.approx(min(cores, len(weights)))
+    assert all(0 < share <= 1 + 1e-9 for share in found.values())
+    assert [found[k] for k in range(len(weights))] == sorted(found.values(), reverse=True)
+
+
+def test_old_times_no_longer_hold():
+    device = Device(1.0)
+    _, before = device.add(object(), 5, 1, 0.0) or (0, 0)
+    _, after = device.add(object(), 5, 1, 1.0) or (0, 0)
+    assert after > before
+    assert device.version == after

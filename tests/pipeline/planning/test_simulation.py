@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+import math
+
+import pytest
+
+from pipeline.planning.cluster import Cluster
+from pipeline.planning.simulation import simulate
+from tests.pipeline.planning.pools import pool
+
+ROOMY = Cluster(1, 64, 8)
+
+
+def test_one_worker_does_one_shard_after_another():
+    run = simulate([pool("a", 0.5, load=3)], ROOMY, images=35, shard_size=10, start=7)
+    assert run.seconds == pytest.approx(7 + 3 + 35 * 0.5)
+    assert run.first == pytest.approx(7 + 3 + 5)
+    assert run.failures == 0
+
+
+def test_workers_share_shards():
+    run = simulate([pool("a", 0.1, workers=4)], ROOMY, images=1000, shard_size=10)
+    assert run.seconds == pytest.approx(25)
+    assert run.busy == pytest.approx((1.0,))
+
+
+def test_operators_work_at_the_same_time():
+    run = simulate([pool("a", 0.1), pool("b", 0.1)], ROOMY, images=100, shard_size=10)
+    assert run.seconds == pytest.approx(11)
+    assert run.first == pytest.approx(2)
+
+
+def test_the_slowest_operator_decides():
+    run = simulate([pool("a", 0.01), pool("b", 0.1), pool("c", 0.02)], ROOMY, images=1000, shard_size=10)
+    assert run.seconds == pytest.approx(0.1 + 100 * 1.0 + 0.2)
+    assert run.busy[1] == pytest.approx(1, abs=0.01)
+
+
+def test_cores_are_shared():
+    pools = [pool("a", 0.1, cpus=0.3), pool("b", 0.1, cpus=0.3), pool("c", 0.1, cpus=0.3)]
+    one, three = (simulate(pools, Cluster(1, cores, 0), 1000, 10).seconds for cores in (1, 3))
+    assert one == pytest.approx(300)
+    assert three == pytest.approx(102)
+
+
+def test_a_gpu_is_shared():
+    pools = [pool("a", 0.1, gpus=0.5), pool("b", 0.1, gpus=0.5)]
+    one, two = (simulate(pools, Cluster(1, 8, gpus), 1000, 10).seconds for gpus in (1, 2))
+    # Both sit on the first GPU, as Ray would have it.
+    assert one == two == pytest.approx(200)
+    apart = [pool("a", 0.1, gpus=1.0), pool("b", 0.1, gpus=1.0)]
+    assert simulate(apart, Cluster(1, 8, 2), 1000, 10).seconds == pytest.approx(101)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_failures_cost_time_and_no_shard(seed):
+    pools = [pool("a", 0.05, workers=4, load=20), pool("b", 0.1, workers=8, load=20)]
+    whole = simulate(pools, ROOMY, 100_000, 1000)
+    failing = simulate(pools, ROOMY, 100_000, 1000, failures=4.0, seed=seed)
+    assert failing.failures > 0
+    assert failing.seconds > whole.seconds
+    # Whatever fails, no more than all that was done twice and every start again.
+    assert failing.seconds < whole.seconds + failing.failures * (100 + 20)
+
+
+def test_the_same_seed_the_same_failures():
+    pools = [pool("a", 0.05, workers=4, load=20)]
+    runs = [simulate(pools, ROOMY, 100_000, 1000, failures=9.0, seed=s) for s in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_bounds_hold_for_any_layout():
+    for workers in ((1, 1, 1), (2, 1, 3), (1, 4, 2), (3, 3, 3)):
+        pools = [pool(*each, cpus=0.2) for each in zip("abc", (0.01, 0.05, 0.08), workers, strict=True)]
+        run = simulate(pools, Cluster(1, 2, 0), 5000, 100)
+        slowest = max(p.cost.seconds * 5000 / p.workers for p in pools)
+        assert run.seconds >= max(slowest, 0.14 * 5000 / 2) - 1e-6
+        assert run.seconds <= 0.14 * 5000 + 1e-6
+        assert all(0 < busy <= 1 + 1e-9 for busy in run.busy)
+
+
+def test_what_is_not_simulated_goes_on_as_before():
+    pools = [pool("a", 0.01), pool("b", 0.02, workers=2), pool("c", 0.005, load=60)]
+    run = simulate(pools, ROOMY, images=10_000_050, shard_size=50)
+    assert run.seconds == pytest.approx(10_000_050 * 0.01 + 60, rel=1e-3)
+    assert run.busy[0] == pytest.approx(1, abs=0.01)
+
+
+def test_seventy_six_million_images_on_a_thousand_gpus():
+    pools = [
+        pool("read", 0.004, workers=256),
+        pool("caption", 0.010, workers=512, gpus=0.5, load=60),
+        pool("detect", 0.020, workers=1024, gpus=0.25, load=30),
+        pool("segment", 0.030, workers=2048, gpus=0.25, load=30),
+    ]
+    run = simulate(pools, Cluster(128, 64, 8), 76_000_000, 1000, start=20, failures=0.01)
+    assert run.failures > 0
+    assert math.isfinite(run.first)
+    assert run.seconds >= 76_000_000 * 0.060 / 1024
