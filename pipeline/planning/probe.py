@@ -28,7 +28,7 @@ from pipeline.dataset.layout import committed_shards, split_folder
 from pipeline.dataset.timings import read_timings
 from pipeline.errors import UserError
 from pipeline.job import Job
-from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices
+from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices, operators
 from pipeline.planning.measured import Measured, OperatorCost
 from pipeline.planning.sample import Sample
 from pipeline.sources import Source
@@ -72,13 +72,13 @@ def probe(config: BuildConfig, source: Source, images: int, tell: Tell) -> Measu
     Raises:
         UserError: weights or devices are missing, or a stage does not do what it has to.
     """
+    check_devices(operators(config.stages))
     tell("probe: starting Ray")
     start = _alone(_ray_start)
     with TemporaryDirectory(prefix="subjectforge-probe-") as folder:
         small = replace(config, shard_size=-(-images // _SHARDS))
         job = begin(survey(Request(small, Sample(source, images), Path(folder))))
         chain, runs = job.chain(""), []
-        check_devices(chain)
         tables: list[pa.Table] = []
         for operator in chain:
             tell(f"probe: {operator.name}, {job.items} images")

@@ -18,7 +18,13 @@ from models.consistency.borrowed import borrowed, frozen, intercepted, without_i
 from models.consistency.dco.adapters import adapters
 from models.consistency.dco.captions import said_of
 from models.consistency.dco.guidance import Guidance
-from models.consistency.dco.loaded import checked, renamed_prompts, with_changes, with_learnt_words
+from models.consistency.dco.loaded import (
+    checked,
+    renamed_prompts,
+    told_apart,
+    with_changes,
+    with_learnt_words,
+)
 from models.consistency.dco.options import Options
 from models.consistency.dco.prior import prior_latents, prior_prompt
 from models.consistency.dco.rows import begun_rows, encoder_names, with_words
@@ -141,6 +147,7 @@ class Dco:
             raise ValueError("the method needs a state; tune the subject first")
         for each in states:
             checked(each, pipe)
+        states = told_apart(states)
         named = {word.casefold() for each in states for word in each.about["words"]}
         if unknown := [word for word in subject.words if word.casefold() not in named]:
             raise BadState(f"the states are of {', '.join(sorted(named))}, not of {', '.join(unknown)}")

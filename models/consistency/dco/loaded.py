@@ -73,6 +73,23 @@ def with_learnt_words(pipe: Any, states: Sequence[State]) -> AbstractContextMana
     return with_words(pipe, [state.about["token"] for state in some], rows)
 
 
+def told_apart(states: Sequence[State]) -> list[State]:
+    """The same with new words that differ: subjects that were learnt apart are often called alike, and what a
+    learnt row is called is nothing that was learnt."""
+    taken: set[str] = set()
+    found = []
+    for state in states:
+        token, number = state.about["token"], 1
+        while token and (name := token if number == 1 else f"{token}{number}") in taken:
+            number += 1
+        if token and number > 1:
+            state = State(state.method, {**state.about, "token": name, "called": [name]}, state.tensors)
+        if token:
+            taken.add(name)
+        found.append(state)
+    return found
+
+
 def renamed_prompts(prompts: Sequence[str], states: Sequence[State]) -> list[str]:
     """Prompts with each state's nouns replaced by what the subjects are called.
 

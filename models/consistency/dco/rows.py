@@ -41,7 +41,7 @@ def with_words(pipe: Any, words: Sequence[str], rows: Rows) -> Iterator[None]:
 
     Args:
         pipe: a borrowed one; its tokenizers are replaced by copies until the block ends.
-        words: each becomes one token, and must not be one already.
+        words: each becomes one token, and must not be one already; no two of them are equal.
         rows: of them.
 
     Raises:
@@ -51,11 +51,6 @@ def with_words(pipe: Any, words: Sequence[str], rows: Rows) -> Iterator[None]:
         for name in encoder_names(pipe) if words else ():
             tokenizer_name = name.replace("text_encoder", "tokenizer")
             tokenizer = deepcopy(getattr(pipe, tokenizer_name))
-            if len({*words}) < len(words):
-                raise ValueError(
-                    f"several subjects are called {words[0]}; tune one of them with another token, such as "
-                    "--set token=<other>"
-                )
             whole_words = {f"{word}</w>" for word in words}
             if known := ({*words} | whole_words) & tokenizer.get_vocab().keys():
                 told = ", ".join(sorted({each.removesuffix("</w>") for each in known}))

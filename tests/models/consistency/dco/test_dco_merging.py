@@ -52,6 +52,19 @@ def test_subjects_are_learnt_together_and_drawn_together_or_alone():
         drawn(pipe, state, options, prompts=["a bird"])
 
 
+def test_subjects_learnt_apart_need_no_names_of_their_own(pipe, state):
+    dog = Dco(SHORT).fit(pipe, replace(CAT, words=("dog",)), SAMPLING)
+    assert dog.about["token"] == state.about["token"]
+    other = State("dco", {**dog.about, "token": "<other>", "called": ["<other>"]}, dog.tensors)
+    prompts = ["a cat and a dog in the snow"]
+    alike, named = (drawn(pipe, [state, each], SHORT, prompts=prompts)[0] for each in (dog, other))
+    assert torch.equal(alike, named)
+    turned = drawn(pipe, [dog, state], SHORT, prompts=prompts)[0]
+    assert apart(alike, turned).max() < 1e-3
+    without = drawn(pipe, state, SHORT, prompts=prompts)[0]
+    assert apart(alike, without).min() > 1e-4
+
+
 def test_a_layer_adds_all_deltas(pipe, state, style):
     layer = next(name for name, module in pipe.unet.named_modules() if name.endswith("attn1.to_q"))
     weight = pipe.unet.get_submodule(layer).weight.detach().clone()

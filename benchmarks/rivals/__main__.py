@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our build beside other ways to run the same models on the same pictures, in turns.
+
+Every contender is a process of its own, from its start to its end, loading of models included; what it
+wrote is counted, and has to be what the others wrote. Raw figures go to `--log`, a line of JSON a run.
+
+COMMAND  python -m benchmarks.rivals [--images 2000] [--rounds 3] [--only ours,pool] [--log FILE]
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from benchmarks.memory import MemoryWatch
+from benchmarks.quality import CONFIG
+from benchmarks.rivals.chain import counted
+from models.miniature.world import write_scenes
+
+ROOT = Path(__file__).parents[2]
+TWO = Path(__file__).with_name("two.yaml")
+CONTENDERS = {
+    "ours": ("-m", "pipeline", "build", str(CONFIG), "--input", "IN", "--output", "OUT"),
+    "ours, all stages in two": ("-m", "pipeline", "build", str(TWO), "--input", "IN", "--output", "OUT"),
+    "sequential script": ("-m", "benchmarks.rivals.sequential", "IN", "OUT"),
+    "the same in batches": ("-m", "benchmarks.rivals.sequential", "IN", "OUT", "--batch", "16"),
+    "multiprocessing pool": ("-m", "benchmarks.rivals.pool", "IN", "OUT"),
+    "raw Ray Data": ("-m", "benchmarks.rivals.raw_ray", "IN", "OUT"),
+}
+
+
+def main() -> None:
+    """Print a row a contender."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", help="contenders, with commas")
+    parser.add_argument("--log", type=Path, default=Path("rivals.jsonl"))
+    arguments = parser.parse_args()
+    names = arguments.only.split(",") if arguments.only else [*CONTENDERS]
+    runs = defaultdict(list)
+    with TemporaryDirectory() as folder:
+        write_scenes(Path(folder), arguments.images, seed=20261127)
+        for number in range(arguments.rounds):
+            for name in names:
+                run = _run(name, Path(folder, "images"), Path(folder, f"{name}-{number}"))
+                runs[name].append(run)
+                about = {"contender": name, "images": arguments.images, "cpu": platform.processor(), **run}
+                with arguments.log.open("a") as log:
+                    log.write(json.dumps(about) + "\n")
+                print(name, run, flush=True)
+    _told(runs, arguments.images)
+
+
+def _run(name: str, source: Path, output: Path) -> dict[str, float | str]:
+    output.mkdir()
+    places = {"IN": str(source), "OUT": str(output)}
+    command = [sys.executable, *(places.get(part, part) for part in CONTENDERS[name])]
+    # A thread a process, for everybody: two processes are to be two cores.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    began, stamp = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    with MemoryWatch() as memory:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
+    return {
+        "time": stamp,
+        "seconds": round(seconds, 2),
+        "peak_mib": round(max(memory.sums) / 2**20),
+        **counted(output),
+    }
+
+
+def _told(runs: dict[str, list[dict]], images: int) -> None:
+    print("| | images/s | seconds | beside ours | peak MiB | samples, subjects |\n|---|---|---|---|---|---|")
+    ours = [run["seconds"] for run in next(iter(runs.values()))]
+    for name, some in runs.items():
+        seconds = [run["seconds"] for run in some]
+        ratios = [theirs / own for theirs, own in zip(seconds, ours, strict=True)]
+        print(
+            f"| {name} | {images / median(seconds):.1f} | {median(seconds):.0f} ({min(seconds):.0f} to "
+            f"{max(seconds):.0f}) | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | "
+            f"{median(run['peak_mib'] for run in some):,.0f} | {some[0]['samples']}, {some[0]['subjects']} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

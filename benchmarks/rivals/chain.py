@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all contenders have in common: the same stages with the same models, pictures in, samples out.
+
+Each brings its own way to run them, to read and to write; here is what a table of rows is to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import webdataset as wds
+
+from benchmarks.quality import CONFIG
+from pipeline.config import load_config
+from stages.base import TableFunction
+from stages.columns import OK, RAW
+from stages.shard.record import members_of
+
+LIGHT = ("read", "filter_image")
+FIRST = ("caption", "nouns", "detect", "select")
+SECOND = ("segment", "score")
+
+
+def stage_functions(names: Sequence[str]) -> list[TableFunction]:
+    """Stages of the miniature's configuration, their models loaded."""
+    stages = load_config(CONFIG).stages
+    return [stages[name].setup() for name in names]
+
+
+def through(functions: Sequence[TableFunction], table: pa.Table) -> pa.Table:
+    """A table after some stages."""
+    for function in functions:
+        table = function(table)
+    return table
+
+
+def table_of(paths: Sequence[Path], contents: Sequence[bytes] | None = None) -> pa.Table:
+    """Files as the rows that the first stage takes.
+
+    Args:
+        paths: of pictures.
+        contents: their bytes; read here if not given.
+    """
+    found = contents if contents is not None else [path.read_bytes() for path in paths]
+    rows = [
+        {
+            "key": path.stem,
+            "source_key": path.name,
+            "source_uri": str(path),
+            "status": OK,
+            "source_bytes": data,
+        }
+        for path, data in zip(paths, found, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, RAW)
+
+
+def samples_of(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Webdataset samples of the rows that came through: picture, label map, record, caption."""
+    for row in table.to_pylist():
+        if row["status"] == OK:
+            # The record has places for what only a dataset's writer knows.
+            full = {"replaces": None, **row}
+            members = members_of(full, row["image"], None)
+            yield {"__key__": row["key"], **members}
+
+
+def write_tar(path: Path, table: pa.Table) -> None:
+    """One tar with webdataset's own writer, and one parquet of the rows, without pictures."""
+    with wds.writer.TarWriter(str(path), encoder=False) as tar:
+        for sample in samples_of(table):
+            tar.write(sample)
+    plain = table.drop_columns([name for name in ("image", "source_bytes") if name in table.column_names])
+    pq.write_table(plain, path.with_suffix(".parquet"))
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Sorted."""
+    return sorted(folder.iterdir())
+
+
+def counted(folder: Path) -> Mapping[str, int]:
+    """Samples, and subjects in them, of all tars below a folder."""
+    samples = subjects = 0
+    for tar in sorted(folder.rglob("*.tar")):
+        for sample in wds.compat.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode():
+            samples += 1
+            subjects += len(sample["json"]["entities"])
+    return {"samples": samples, "subjects": subjects}
+
+
+def as_bytes(table: pa.Table) -> bytes:
+    """A table for tools that pass plain values on."""
+    stream = BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    return stream.getvalue()
+
+
+def from_bytes(data: bytes) -> pa.Table:
+    """What `as_bytes` made."""
+    return pa.ipc.open_stream(data).read_all()
