@@ -24,7 +24,7 @@ from models.backends.grounding_dino import GroundingDino
 from models.backends.original.convert import converted
 from models.backends.original.dino_layout import BertLayout, DinoLayout, SwinLayout
 from models.backends.original.dino_model import built
-from models.backends.original.grounding_dino_py import GroundingDinoPy
+from models.backends.original.groundingdino_py import GroundingDinoPy
 from models.backends.original.segment_anything import SegmentAnything
 from models.backends.sam import Sam
 from models.backends.weights import located

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,30 +34,55 @@ class ConvertRequest:
     """That both are shown; a drawn one if not given."""
 
 
-def convert(request: ConvertRequest) -> Iterator[str]:
+def convert(request: ConvertRequest) -> list[str]:
     """Write the folder, and tell how far it is from the checkpoint.
 
     Raises:
         UserError: no such checkpoint, a folder that is in use or cannot be written, or results that differ.
     """
-    from models.backends.original.convert import converted
-
-    _check_free(request.folder)
-    image = _shown(request.picture)
+    folder, image = _free(request.folder), _shown(request.picture)
     try:
-        kind = converted(request.checkpoint, request.folder, request.text, request.decoder_heads)
+        from models.backends.original.convert import converted
+
+        with _appearing(folder) as partial:
+            kind = converted(request.checkpoint, partial, request.text, request.decoder_heads)
+            told = _compared(kind, request, partial, image)
     except BackendError as error:
         raise UserError(str(error)) from error
+    except ImportError as error:
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"transformers cannot be imported ({first}); it needs a torch and a torchvision that go with "
+            "each other, or no torchvision"
+        ) from error
     except OSError as error:
-        told = error.strerror or error
-        raise UserError(f"cannot write to {request.folder}: {told}; give another --to") from error
-    yield f"{request.folder}: {_USE[kind]}: {request.folder.resolve()}}}"
-    yield from _compared(kind, request, image)
+        why = error.strerror or " ".join(str(error).split())
+        raise UserError(f"cannot write to {folder}: {why}; give another --to") from error
+    return [f"{folder}: {_USE[kind]}: {folder.resolve()}}}", *told]
 
 
-def _check_free(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def _free(folder: Path) -> Path:
+    if ":" in str(folder):
+        raise UserError(f"--to {folder}: give a local folder")
+    place = folder.expanduser()
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise UserError(f"--to {folder} is there already; give a new folder")
+    return place
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder beside one, which takes its place at the end; an error leaves nothing."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.is_dir():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _shown(picture: Path | None) -> Image:
@@ -65,17 +92,15 @@ def _shown(picture: Path | None) -> Image:
         raise UserError(str(error)) from error
 
 
-def _compared(kind: str, request: ConvertRequest, image: Image) -> Iterator[str]:
+def _compared(kind: str, request: ConvertRequest, folder: Path, image: Image) -> list[str]:
     from models.backends.original.agreement import apart
 
     try:
-        found = apart(kind, request.folder, request.checkpoint, request.text, request.decoder_heads, image)
+        found = apart(kind, folder, request.checkpoint, request.text, request.decoder_heads, image)
     except MissingPackage as error:
-        yield f"not compared with the authors' package: {error}"
-        return
-    except BackendError as error:
-        raise UserError(str(error)) from error
-    for difference in found:
-        yield f"on {request.picture or 'a drawn picture'}: {difference.line()}"
+        return [f"not compared with the authors' package: {error}"]
     if not all(difference.agrees for difference in found):
-        raise UserError(f"{request.folder} is not what {request.checkpoint} is: see the differences above")
+        lines = "; ".join(difference.line() for difference in found)
+        raise UserError(f"what came of {request.checkpoint} is not what it is ({lines}); nothing is kept")
+    shown = request.picture or "a drawn picture"
+    return [f"on {shown}: {difference.line()}" for difference in found]

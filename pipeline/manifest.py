@@ -6,6 +6,7 @@ Fields that only say where and how fast the work runs (`resources`) are not part
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -26,6 +27,8 @@ from stages.shard.place import Place
 from stages.write import refused
 
 _PACKAGES = ("subjectforge", "torch", "transformers", "spacy", "ray", "pyarrow", "pillow")
+_OPTIONAL = ("groundingdino-py", "segment-anything", "torchvision")
+"""Told where they are installed."""
 
 
 def identity_of(config: BuildConfig) -> dict[str, Any]:
@@ -175,6 +178,8 @@ def _weights(stages: Mapping[str, Stage]) -> dict[str, str | None]:
         for field, backend in backends_of(stage).items():
             try:
                 digests[f"{name}.{field}"] = weights_digest(getattr(backend, "model", ""))
+                if text := getattr(backend, "text", ""):
+                    digests[f"{name}.{field}.text"] = weights_digest(text)
             except MissingWeights as error:
                 raise UserError(f"stages.{name}.{field}.model: {error}") from error
     return digests
@@ -187,4 +192,7 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
+    for package in _OPTIONAL:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
     return found

@@ -12,7 +12,8 @@ BACKENDS: dict[str, dict[str, str]] = {
     "tagger": {"spacy": "models.backends.spacy_tagger:SpacyTagger"},
     "detector": {
         "grounding_dino": "models.backends.grounding_dino:GroundingDino",
-        "grounding_dino_py": "models.backends.original.grounding_dino_py:GroundingDinoPy",
+        "mm_grounding_dino": "models.backends.grounding_dino:MmGroundingDino",
+        "groundingdino_py": "models.backends.original.groundingdino_py:GroundingDinoPy",
     },
     "segmenter": {
         "sam": "models.backends.sam:Sam",

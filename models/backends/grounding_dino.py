@@ -38,20 +38,37 @@ class GroundingDino(Runtime):
 
     def load(self) -> PhraseDetector:
         """Bring model and processor to the device."""
-        from transformers import (
-            AutoTokenizer,
-            GroundingDinoForObjectDetection,
-            GroundingDinoImageProcessorPil,
-        )
+        from transformers import AutoTokenizer, GroundingDinoImageProcessorPil
 
         device, dtype = self.place()
         # Whether torchvision is installed or not: it resizes otherwise.
         images = pretrained(GroundingDinoImageProcessorPil, self.model, self.revision)
         tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
-        model = pretrained_model(GroundingDinoForObjectDetection, self.model, self.revision, dtype)
+        model = pretrained_model(self.architecture(), self.model, self.revision, dtype)
         model = self.prepared(model, device)
         forward = _forward(model, sized(images, self.short_side, self.long_side), tokenizer)
         return PhraseDetector(forward, tokenizer, model.config.max_text_len, self.separator)
+
+    def architecture(self) -> Any:
+        """The model's class."""
+        from transformers import GroundingDinoForObjectDetection
+
+        return GroundingDinoForObjectDetection
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmGroundingDino(GroundingDino):
+    """MM Grounding DINO through transformers (Zhao et al. 2024, arXiv 2401.02361): the same detector with
+    another head, trained on more data; attention is PyTorch's fused one, and it compiles as a whole."""
+
+    model: str = "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
+    """Hub name, or local folder, of any `MMGroundingDinoForObjectDetection`."""
+
+    def architecture(self) -> Any:
+        """The model's class."""
+        from transformers import MMGroundingDinoForObjectDetection
+
+        return MMGroundingDinoForObjectDetection
 
 
 def _forward(model: GroundingDinoForObjectDetection, processor: Any, tokenizer: Any) -> Forward:

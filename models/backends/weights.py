@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _SHIPPED = "miniature:"
 _HASHED_WHOLE = 64 * 2**20
+_ONE_FILE = (
+    "it is one file: `subjectforge convert` makes a folder of an original checkpoint, and the backends "
+    "groundingdino_py and segment_anything take it as it is"
+)
 
 
 def located(model: str) -> str:
@@ -33,7 +37,9 @@ def located(model: str) -> str:
     else:
         return model
     if not folder.is_dir():
-        raise MissingWeights(f"no weights for '{model}': {folder} is not a folder; give another `model:`")
+        original = folder.is_file() and folder.suffix.lower() in (".pth", ".pt", ".safetensors")
+        how = _ONE_FILE if original else "give another `model:`"
+        raise MissingWeights(f"no weights for '{model}': {folder} is not a folder; {how}")
     return str(folder)
 
 

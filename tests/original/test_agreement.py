@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The authors' packages and transformers tell the same of the same pictures, with the same weights."""
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate import init_empty_weights
 from transformers import AutoTokenizer
 
 from models.backends.grounding_dino import GroundingDino
 from models.backends.original.agreement import detectors_apart, segmenters_apart
 from models.backends.original.checkpoint import read_checkpoint
 from models.backends.original.convert import converted
-from models.backends.original.dino_layout import BertLayout, DinoLayout, SwinLayout, dino_layout
+from models.backends.original.dino_layout import (
+    LENGTH,
+    TEMPERATURE,
+    BertLayout,
+    DinoLayout,
+    SwinLayout,
+    dino_layout,
+)
 from models.backends.original.dino_model import built as built_dino
-from models.backends.original.grounding_dino_py import GroundingDinoPy
+from models.backends.original.groundingdino_py import GroundingDinoPy
 from models.backends.original.sam_layout import sam_layout
 from models.backends.original.segment_anything import SegmentAnything
 from models.backends.original.segment_anything import built as built_sam
@@ -155,9 +165,43 @@ SWINS = {
 def test_published_detectors_are_known_by_their_weights(name):
     """Of full size, without memory for them."""
     layout = DinoLayout(SWINS[name], BertLayout(768, 12, 3072, 30522, 512), 256, 8, 6, 6, 2048, 4, 4, 4, 900)
-    with torch.device("meta"):
-        model = built_dino(layout, AutoTokenizer.from_pretrained(TEXT))
+    tokenizer = AutoTokenizer.from_pretrained(TEXT)
+    # Without memory for weights; numbers are still numbers.
+    with init_empty_weights():
+        model = built_dino(layout, tokenizer)
     assert dino_layout(model.state_dict()) == layout
+
+
+@pytest.mark.parametrize(("name", "swin"), [("GroundingDINO_SwinT_OGC", 0), ("GroundingDINO_SwinB_cfg", 1)])
+def test_what_weights_do_not_tell_is_what_the_package_has_written(name, swin):
+    """Its own configuration files beside the numbers that are written out here."""
+    import groundingdino
+
+    path = Path(groundingdino.__file__).parent / "config" / f"{name}.py"
+    theirs = runpy.run_path(str(path))
+    assert theirs["pe_temperatureH"] == theirs["pe_temperatureW"] == TEMPERATURE
+    assert theirs["max_text_len"] == LENGTH
+    ours = [*SWINS.values()][swin]
+    assert theirs["backbone"] == f"swin_{'TB'[swin]}_{(224, 384)[swin]}_{('1k', '22k')[swin]}"
+    layout = DinoLayout(ours, BertLayout(768, 12, 3072, 30522, 512), 256, 8, 6, 6, 2048, 4, 4, 4, 900)
+    numbers = {
+        "hidden_dim": layout.width,
+        "nheads": layout.heads,
+        "enc_layers": layout.encoder_layers,
+        "dec_layers": layout.decoder_layers,
+        "dim_feedforward": layout.inner,
+        "num_feature_levels": layout.levels,
+        "enc_n_points": layout.encoder_points,
+        "dec_n_points": layout.decoder_points,
+        "num_queries": layout.queries,
+    }
+    assert {name: theirs[name] for name in numbers} == numbers
+    assert theirs["text_encoder_type"] == "bert-base-uncased"
+    assert (theirs["two_stage_type"], theirs["transformer_activation"]) == ("standard", "relu")
+    for shared in ("dec_pred_bbox_embed_share", "embed_init_tgt", "use_text_enhancer", "use_fusion_layer"):
+        assert theirs[shared] is True
+    for apart in ("two_stage_bbox_embed_share", "two_stage_class_embed_share"):
+        assert theirs[apart] is False
 
 
 @pytest.mark.parametrize("name", ["vit_h", "vit_l", "vit_b"])

@@ -63,7 +63,7 @@ def test_both_backends_build_the_same_dataset(dino_path, sam_path, scenes, tmp_p
     theirs = built(
         tmp_path / "theirs",
         scenes,
-        {"name": "grounding_dino_py", "model": str(dino_path), "text": TEXT},
+        {"name": "groundingdino_py", "model": str(dino_path), "text": TEXT},
         {"name": "segment_anything", "model": str(sam_path), "decoder_heads": 4},
     )
     same(ours, theirs)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL.Image import Image
 
 from models.backends.grounding_dino import GroundingDino
-from models.backends.original.grounding_dino_py import GroundingDinoPy
+from models.backends.original.groundingdino_py import GroundingDinoPy
 from models.backends.original.segment_anything import SegmentAnything
 from models.backends.sam import Sam
 

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from models.backends.protocols import MissingWeights
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Weights = Mapping[str, "Tensor"]
-_WITHIN = ("model", "state_dict")
+_WITHIN = ("model", "state_dict", "model_state_dict")
 """Where trainers put the tensors."""
 
 
@@ -28,10 +31,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """
     place = check_checkpoint(path)
     try:
-        told = _told(place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            told = _told(place)
+    except UnpicklingError as error:
+        raise MissingWeights(
+            f"{place} is no file of tensors alone, and nothing else is unpickled; if you trust it, load it "
+            "yourself and save its state dict by itself"
+        ) from error
     except Exception as error:  # damaged files raise anything
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise MissingWeights(f"{place} is no checkpoint that holds tensors alone: {first}") from error
+        raise MissingWeights(
+            f"{place} cannot be read as a checkpoint ({type(error).__name__}): damaged, cut off, or another "
+            "kind of file; get it again"
+        ) from error
     for name in _WITHIN:
         if isinstance(told, Mapping) and isinstance(told.get(name), Mapping):
             told = told[name]
@@ -47,6 +59,8 @@ def check_checkpoint(path: str | Path) -> Path:
     Raises:
         MissingWeights: there is not.
     """
+    if not str(path):
+        raise MissingWeights("no checkpoint is given; set `model` to the path of a .pth or .safetensors file")
     place = Path(path).expanduser()
     if not place.is_file():
         raise MissingWeights(f"no checkpoint {path}; give the path of a .pth or .safetensors file")
@@ -54,7 +68,7 @@ def check_checkpoint(path: str | Path) -> Path:
 
 
 def _told(place: Path) -> Any:
-    if place.suffix == ".safetensors":
+    if place.suffix.lower() == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -90,6 +104,19 @@ def size_of(weights: Weights, name: str, axis: int = 0) -> int:
     Raises:
         MissingWeights: there is no such tensor.
     """
-    if name not in weights or weights[name].ndim <= axis:
+    if name not in weights or weights[name].ndim <= axis or not weights[name].shape[axis]:
         raise MissingWeights(f"the checkpoint has no {name}; it is of another model")
     return int(weights[name].shape[axis])
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """What is wrong with a checkpoint's weights is told with its path.
+
+    Raises:
+        MissingWeights: what the block raised.
+    """
+    try:
+        yield
+    except MissingWeights as error:
+        raise MissingWeights(f"{path}: {error}") from error

@@ -6,7 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from models.backends.original.checkpoint import Weights, read_checkpoint
+from safetensors import SafetensorError
+
+from models.backends.original.bert_tokenizer import bert_tokenizer
+from models.backends.original.checkpoint import Weights, naming, read_checkpoint
 from models.backends.original.dino_layout import dino_config, dino_layout
 from models.backends.original.dino_names import DINO_DROPPED, DINO_RULES, DINO_UNUSED
 from models.backends.original.renamed import filled, renamed, used
@@ -14,7 +17,6 @@ from models.backends.original.sam_layout import sam_config, sam_layout
 from models.backends.original.sam_names import SAM_DROPPED, SAM_SHARED, sam_rules
 from models.backends.original.segment_anything import sam_processor
 from models.backends.protocols import MissingWeights
-from models.backends.weights import pretrained
 
 Kind = Literal["grounding_dino", "sam"]
 _TOLD_BY: dict[str, Kind] = {"transformer.level_embed": "grounding_dino", "image_encoder.pos_embed": "sam"}
@@ -47,28 +49,32 @@ def converted(path: Path, folder: Path, text: str, decoder_heads: int) -> Kind:
         MissingWeights: there is no such checkpoint or tokenizer, or it is of another model.
         OSError: the folder cannot be written to.
     """
+    from transformers.utils import logging
+
     weights = read_checkpoint(path)
-    kind = kind_of(weights)
-    if kind == "sam":
-        model, processor = _sam(weights, decoder_heads)
-    else:
-        model, processor = _grounding_dino(weights, text)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    with naming(path):
+        kind = kind_of(weights)
+        model, processor = _sam(weights, decoder_heads) if kind == "sam" else _grounding_dino(weights, text)
+    logging.disable_progress_bar()
+    try:
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+    except SafetensorError as error:
+        # What the disk said is in its text alone.
+        raise OSError(str(error)) from error
     return kind
 
 
 def _grounding_dino(weights: Weights, text: str) -> tuple[Any, Any]:
     from transformers import (
-        AutoTokenizer,
         GroundingDinoForObjectDetection,
         GroundingDinoImageProcessorPil,
         GroundingDinoProcessor,
     )
 
-    tokenizer = pretrained(AutoTokenizer, text, None)
-    model = GroundingDinoForObjectDetection(dino_config(dino_layout(weights)))
+    layout = dino_layout(weights)
+    tokenizer = bert_tokenizer(text, None, weights)
+    model = GroundingDinoForObjectDetection(dino_config(layout))
     filled(model, renamed(used(weights, DINO_DROPPED), DINO_RULES), DINO_UNUSED)
     return model.eval(), GroundingDinoProcessor(GroundingDinoImageProcessorPil(), tokenizer)
 

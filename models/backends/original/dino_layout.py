@@ -71,6 +71,8 @@ def dino_layout(weights: Weights) -> DinoLayout:
     Raises:
         MissingWeights: it is of another model.
     """
+    if "image_encoder.pos_embed" in weights:
+        raise MissingWeights("it is a checkpoint of SAM, which the backend segment_anything runs")
     levels = size_of(weights, "transformer.level_embed")
     points = {
         name: size_of(weights, f"{begin}.attention_weights.bias") // levels

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,23 @@ def imported(module: str) -> ModuleType:
     except (ImportError, RuntimeError, AttributeError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         package = module.partition(".")[0]
+        check_installed(package)
         raise MissingPackage(
-            f"{package} cannot be imported ({first}); install the extra: pip install 'subjectforge[original]'"
+            f"{package} is installed and cannot be imported ({first}); it needs a torch and a torchvision "
+            "that go with each other"
         ) from error
+
+
+def check_installed(package: str) -> None:
+    """See that a package is there, without importing it.
+
+    Raises:
+        MissingPackage: it is not.
+    """
+    if find_spec(package) is None:
+        raise MissingPackage(
+            f"{package} is not installed; install the extra: pip install 'subjectforge[original]'"
+        )
 
 
 def computing_in(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:

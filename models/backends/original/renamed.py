@@ -77,6 +77,8 @@ def filled(model: nn.Module, weights: Weights, optional: str = r"(?!)") -> None:
     if left := sorted(weights.keys() - own.keys()):
         raise MissingWeights(f"the checkpoint has {len(left)} parts too many, such as {left[0]}")
     for name, tensor in weights.items():
+        if tensor.is_floating_point() and tensor.isnan().any():
+            raise MissingWeights(f"{name} is not a number in places; the file is damaged, get it again")
         if own[name].shape != tensor.shape:
             told = f"{name} is {tuple(tensor.shape)} in the checkpoint, {tuple(own[name].shape)} in the model"
             raise MissingWeights(f"{told}; its sizes cannot be read from its weights")

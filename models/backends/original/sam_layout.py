@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.backends.original.checkpoint import Weights, count_of, size_of
+from models.backends.protocols import MissingWeights
 
 if TYPE_CHECKING:
     from transformers import SamConfig
@@ -57,7 +58,18 @@ def sam_layout(weights: Weights, decoder_heads: int = HEADS) -> SamLayout:
     Raises:
         MissingWeights: it is of another model.
     """
+    if "transformer.level_embed" in weights:
+        raise MissingWeights("it is a checkpoint of Grounding DINO, which the backend groundingdino_py runs")
     width = size_of(weights, f"{_IMAGE}patch_embed.proj.weight")
+    head = size_of(weights, f"{_IMAGE}blocks.0.attn.rel_pos_h", 1)
+    out = size_of(weights, f"{_IMAGE}neck.0.weight")
+    if width % head:
+        raise MissingWeights(f"its attention is {width} wide, in heads of {head}; it is of another model")
+    if out // 2 % decoder_heads:
+        raise MissingWeights(
+            f"decoder_heads is {decoder_heads}, into which a width of {out // 2} cannot be divided; it is 8 "
+            "in all published models"
+        )
     grid = size_of(weights, f"{_IMAGE}pos_embed", 1)
     depth = count_of(weights, f"{_IMAGE}blocks.")
     sides = [(size_of(weights, f"{_IMAGE}blocks.{k}.attn.rel_pos_h") + 1) // 2 for k in range(depth)]
@@ -65,13 +77,13 @@ def sam_layout(weights: Weights, decoder_heads: int = HEADS) -> SamLayout:
     return SamLayout(
         width=width,
         depth=depth,
-        heads=width // size_of(weights, f"{_IMAGE}blocks.0.attn.rel_pos_h", 1),
+        heads=width // head,
         inner=size_of(weights, f"{_IMAGE}blocks.0.mlp.lin1.weight"),
         patch=size_of(weights, f"{_IMAGE}patch_embed.proj.weight", 2),
         grid=grid,
         window=min((side for side in sides if side != grid), default=0),
         everywhere=tuple(k for k, side in enumerate(sides) if side == grid),
-        out=size_of(weights, f"{_IMAGE}neck.0.weight"),
+        out=out,
         mask_channels=size_of(weights, f"{_PROMPT}mask_downscaling.3.weight"),
         decoder_depth=count_of(weights, decoder),
         decoder_inner=size_of(weights, f"{decoder}0.mlp.lin1.weight"),

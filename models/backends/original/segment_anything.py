@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.backends.bounds import Count
 from models.backends.box_segmenter import BoxSegmenter
-from models.backends.original.checkpoint import Weights, check_checkpoint, read_checkpoint
-from models.backends.original.package import computing_in, imported
+from models.backends.original.checkpoint import Weights, check_checkpoint, naming, read_checkpoint
+from models.backends.original.package import check_installed, computing_in, imported
 from models.backends.original.renamed import filled, used
 from models.backends.original.sam_layout import HEADS, SamLayout, sam_layout
 from models.backends.original.sam_names import SAM_DROPPED
@@ -39,11 +39,13 @@ class SegmentAnything(Runtime):
     """Of the mask decoder's attention, which weights do not tell; 8 in all published models."""
 
     def check(self) -> None:
-        """See that the checkpoint is there.
+        """See that package and checkpoint are there.
 
         Raises:
-            MissingWeights: it is not.
+            MissingPackage: segment-anything is not installed.
+            MissingWeights: there is no such checkpoint.
         """
+        check_installed(PACKAGE)
         check_checkpoint(self.model)
 
     def load(self) -> Segmenter:
@@ -56,8 +58,9 @@ class SegmentAnything(Runtime):
         """
         device, dtype = self.place()
         weights = read_checkpoint(self.model)
-        model = self.prepared(sam_model(weights, self.decoder_heads), device)
-        processor = sam_processor(sam_layout(weights, self.decoder_heads))
+        with naming(self.model):
+            model = self.prepared(sam_model(weights, self.decoder_heads), device)
+            processor = sam_processor(sam_layout(weights, self.decoder_heads))
         return BoxSegmenter(Model(model, dtype), processor, self.boxes_at_once)
 
 

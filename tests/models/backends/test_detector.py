@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from models.backends.grounding_dino import GroundingDino
+from models.backends.grounding_dino import GroundingDino, MmGroundingDino
 from models.miniature.world import NOUNS, render_scene, sample_scene
 from stages.boxes import ious
 
@@ -75,26 +75,26 @@ def test_no_phrases_no_boxes(detector, scenes):
     assert detector.detect([], [], 0.1) == []
 
 
-def test_the_full_architecture_runs_through_the_same_code(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "name"), [(GroundingDino, "GroundingDino"), (MmGroundingDino, "MMGroundingDino")]
+)
+def test_the_full_architecture_runs_through_the_same_code(kind, name, tmp_path):
     """Swin-T, 900 queries, 256 text tokens, random weights: shapes and batch independence."""
     import torch
-    from transformers import (
-        GroundingDinoConfig,
-        GroundingDinoForObjectDetection,
-        GroundingDinoImageProcessorPil,
-        GroundingDinoProcessor,
-    )
+    import transformers
+    from transformers import GroundingDinoImageProcessorPil, GroundingDinoProcessor
 
     from models.miniature.train.tokenizers import phrase_tokenizer
 
     torch.manual_seed(0)
-    model = GroundingDinoForObjectDetection(GroundingDinoConfig())
+    config = getattr(transformers, f"{name}Config")()
+    model = getattr(transformers, f"{name}ForObjectDetection")(config)
     # Zero-initialised box heads would make every query the same.
     for parameter in model.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
     model.save_pretrained(tmp_path)
     GroundingDinoProcessor(GroundingDinoImageProcessorPil(), phrase_tokenizer()).save_pretrained(tmp_path)
-    detector = GroundingDino(model=str(tmp_path), short_side=224, long_side=320).load()
+    detector = kind(model=str(tmp_path), short_side=224, long_side=320).load()
     images = [
         render_scene(sample_scene(5, 0), 256).image,
         render_scene(sample_scene(5, 1), 256).image.crop((0, 0, 256, 150)),

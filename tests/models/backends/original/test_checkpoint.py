@@ -57,9 +57,10 @@ def test_no_code_is_run(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.pth", b"", "tensors alone"),
+        ("a.pth", b"", "damaged, cut off"),
         ("a.pth", b"<html>", "tensors alone"),
-        ("a.safetensors", b"{}", "tensors alone"),
+        ("a.safetensors", b"{}", "damaged, cut off"),
+        ("A.SAFETENSORS", b"{}", "damaged, cut off"),
         (None, b"", "no checkpoint"),
     ],
 )

@@ -12,14 +12,19 @@ import torch
 from transformers import GroundingDinoForObjectDetection, SamModel
 
 from models.backends.grounding_dino import GroundingDino
+from models.backends.original.checkpoint import naming, read_checkpoint
 from models.backends.original.convert import converted, kind_of
-from models.backends.original.grounding_dino_py import GroundingDinoPy
+from models.backends.original.dino_layout import dino_layout
+from models.backends.original.groundingdino_py import GroundingDinoPy
 from models.backends.original.package import MissingPackage
 from models.backends.original.renamed import Rule, filled, renamed, used
+from models.backends.original.sam_layout import sam_layout
+from models.backends.original.segment_anything import SegmentAnything
 from models.backends.protocols import MissingWeights
 from models.backends.sam import Sam
 from models.backends.weights import located
 from tests.commands import run_command
+from tests.pipeline.runs import one_line
 
 NAMES = json.loads(Path(__file__).with_name("names.json").read_text())
 TEXT = located("miniature:detector")
@@ -124,8 +129,47 @@ def test_mistakes_are_told_in_a_line(tmp_path, more, told):
 def test_a_backend_whose_package_is_missing_says_so(tmp_path):
     path = checkpoint("grounding_dino", tmp_path)
     backend = GroundingDinoPy(model=str(path), text=TEXT, device="cpu")
-    backend.check()
-    with pytest.raises(MissingPackage, match=r"subjectforge\[original\]"):
-        backend.load()
-    with pytest.raises(MissingWeights, match="no checkpoint"):
-        GroundingDinoPy(model=str(tmp_path / "x.pth")).check()
+    for asked in (backend.check, backend.load, SegmentAnything(model=str(path)).check):
+        with pytest.raises(MissingPackage, match=r"subjectforge\[original\]"):
+            asked()
+
+
+@pytest.mark.parametrize("kind", ["grounding_dino", "sam"])
+def test_a_file_where_a_folder_is_wanted_is_told_how_to_use(tmp_path, kind):
+    path = checkpoint(kind, tmp_path)
+    with pytest.raises(MissingWeights, match=r"subjectforge convert.*groundingdino_py and segment_anything"):
+        {"grounding_dino": GroundingDino, "sam": Sam}[kind](model=str(path)).check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "told"),
+    [
+        ("sam", ("--decoder-heads", "3"), "decoder_heads is 3"),
+        ("grounding_dino", ("--text", located("miniature:captioner")), "is not BERT's"),
+        ("grounding_dino", ("--text", TEXT, "--to", "s3://bucket/x"), "give a local folder"),
+    ],
+)
+def test_what_does_not_go_together_leaves_nothing(tmp_path, kind, more, told):
+    path = checkpoint(kind, tmp_path)
+    where = () if "--to" in more else ("--to", tmp_path / "new")
+    line = one_line(run_command("convert", "--from-original", path, *where, *more))
+    assert told in line
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_another_models_checkpoint_is_told_with_its_path(tmp_path):
+    sam, dino = (read_checkpoint(checkpoint(kind, tmp_path)) for kind in ("sam", "grounding_dino"))
+    with pytest.raises(MissingWeights, match="the backend segment_anything runs"):
+        dino_layout(sam)
+    with pytest.raises(MissingWeights, match="the backend groundingdino_py runs"):
+        sam_layout(dino, 4)
+    with pytest.raises(MissingWeights, match=r"here\.pth: it is"), naming("here.pth"):
+        dino_layout(sam)
+
+
+def test_weights_that_are_no_numbers_are_told(tmp_path):
+    name = "image_encoder.neck.0.weight"
+    shape = NAMES["sam"][name]
+    path = checkpoint("sam", tmp_path, **{name: torch.full(shape, torch.nan)})
+    with pytest.raises(MissingWeights, match="not a number"):
+        converted(path, tmp_path / "to", TEXT, 4)

@@ -14,13 +14,15 @@ from PIL.Image import Image
 
 from models.backends.bounds import Count
 from models.backends.grounding_dino import sized
-from models.backends.original.checkpoint import check_checkpoint, read_checkpoint
-from models.backends.original.dino_layout import LENGTH
+from models.backends.original.bert_tokenizer import bert_tokenizer
+from models.backends.original.checkpoint import check_checkpoint, naming, read_checkpoint
+from models.backends.original.dino_layout import LENGTH, dino_layout
 from models.backends.original.dino_model import PACKAGE, dino_model
-from models.backends.original.package import computing_in, imported
+from models.backends.original.package import check_installed, computing_in, imported
 from models.backends.phrase_detector import Forward, PhraseDetector
+from models.backends.protocols import MissingWeights
 from models.backends.runtime import Runtime
-from models.backends.weights import check_on_hub, pretrained
+from models.backends.weights import check_on_hub
 
 if TYPE_CHECKING:
     import torch
@@ -43,13 +45,18 @@ class GroundingDinoPy(Runtime):
     """What stands between the phrases of a prompt."""
 
     def check(self) -> None:
-        """See that checkpoint and tokenizer can be had, without loading them.
+        """See that package, checkpoint and tokenizer can be had, without loading them.
 
         Raises:
-            MissingWeights: if they cannot.
+            MissingPackage: groundingdino-py is not installed.
+            MissingWeights: the others cannot.
         """
+        check_installed(PACKAGE)
         check_checkpoint(self.model)
-        check_on_hub(self.text, self.revision)
+        try:
+            check_on_hub(self.text, self.revision)
+        except MissingWeights as error:
+            raise MissingWeights(f"Grounding DINO needs BERT's tokenizer, `text`: {error}") from error
 
     def load(self) -> PhraseDetector:
         """Bring the model to the device.
@@ -59,11 +66,15 @@ class GroundingDinoPy(Runtime):
             MissingWeights: there is no such checkpoint, or it is of another model.
             MissingDevice: there is no such GPU here.
         """
-        from transformers import AutoTokenizer, GroundingDinoImageProcessorPil
+        from transformers import GroundingDinoImageProcessorPil
 
         device, dtype = self.place()
-        tokenizer = pretrained(AutoTokenizer, self.text, self.revision)
-        model = self.prepared(dino_model(read_checkpoint(self.model), tokenizer), device)
+        weights = read_checkpoint(self.model)
+        with naming(self.model):
+            # Whatever else it is, that is told first.
+            dino_layout(weights)
+            tokenizer = bert_tokenizer(self.text, self.revision, weights)
+            model = self.prepared(dino_model(weights, tokenizer), device)
         images = sized(GroundingDinoImageProcessorPil(), self.short_side, self.long_side)
         return PhraseDetector(forward_of(model, images, dtype), tokenizer, LENGTH, self.separator)
 
