@@ -6,6 +6,7 @@ Shapes: B prompts, Q queries, T tokens.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,9 @@ def forward_of(model: Any, processor: Any, dtype: torch.dtype) -> Forward:
     def forward(images: Sequence[Image], texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         pixels = processor(images=[*images], return_tensors="pt")
         seen = nested(pixels.pixel_values.to(device), ~pixels.pixel_mask.bool().to(device))
-        with computing_in(device, dtype):
+        with computing_in(device, dtype), warnings.catch_warnings():
+            # Of what PyTorch has renamed since it was written.
+            warnings.simplefilter("ignore")
             out = model(seen, captions=[*texts])
         return out["pred_logits"], out["pred_boxes"]
 

@@ -4,9 +4,6 @@
 The packages themselves are compared in tests/original, which also see that these names are still theirs.
 """
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import GroundingDinoForObjectDetection, SamModel
@@ -24,25 +21,10 @@ from models.backends.protocols import MissingWeights
 from models.backends.sam import Sam
 from models.backends.weights import located
 from tests.commands import run_command
+from tests.models.backends.original.checkpoints import NAMES, checkpoint
 from tests.pipeline.runs import one_line
 
-NAMES = json.loads(Path(__file__).with_name("names.json").read_text())
 TEXT = located("miniature:detector")
-
-
-def checkpoint(kind, folder, seed=0, **changed):
-    generator = torch.Generator().manual_seed(seed)
-    weights = {name: 0.05 * torch.randn(shape, generator=generator) for name, shape in NAMES[kind].items()}
-    for name in weights:
-        # All layers have the same box head.
-        if "decoder.bbox_embed" in name or name.startswith("bbox_embed"):
-            weights[name] = weights[
-                f"bbox_embed.0.{name.partition('layers.')[1]}{name.partition('layers.')[2]}"
-            ]
-    weights |= changed
-    path = folder / f"{kind}.pth"
-    torch.save({name: each for name, each in weights.items() if each is not None}, path)
-    return path
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+from models.backends.weights import weights_digest
+
+LARGE = 65 * 2**20
+
+
+def test_large_files_of_one_size_and_other_contents_differ(tmp_path):
+    digests = []
+    for name, byte in (("a", b"\x00"), ("b", b"\x01"), ("c", b"\x00")):
+        path = tmp_path / name / "weights.safetensors"
+        path.parent.mkdir()
+        path.write_bytes(byte * LARGE)
+        digests.append(weights_digest(str(path.parent)))
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_a_bit_of_a_small_file_counts(tmp_path):
+    path = tmp_path / "small.pth"
+    path.write_bytes(bytes(1000))
+    before = weights_digest(str(path))
+    path.write_bytes(bytes(999) + b"\x01")
+    assert weights_digest(str(path)) != before
+
+
+def test_what_is_on_the_hub_has_no_digest():
+    assert weights_digest("someone/model") is None
+    assert weights_digest("") is None
