@@ -88,7 +88,8 @@ def counted(folder: Path) -> Mapping[str, int]:
     """Samples, and subjects in them, of all tars below a folder."""
     samples = subjects = 0
     for tar in sorted(folder.rglob("*.tar")):
-        for sample in wds.compat.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode():
+        found: Any = wds.compat.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode()
+        for sample in found:
             samples += 1
             subjects += len(sample["json"]["entities"])
     return {"samples": samples, "subjects": subjects}
