@@ -23,6 +23,7 @@ from pipeline.planning.cluster import Cluster
 from pipeline.planning.measured import Measured
 from pipeline.planning.pools import pools_of
 from pipeline.planning.probe import probe
+from pipeline.planning.sample import Sample
 from pipeline.planning.simulation import simulate
 from pipeline.survey import Request, begin, opened, survey
 
@@ -47,7 +48,8 @@ def main() -> None:
         images = str(Path(folder, "images"))
         for number in range(arguments.rounds):
             config = load_config(CONFIG)
-            found = probe(config, opened(config, images, None), arguments.probe, print)
+            origin = opened(config, images, None)
+            found = probe(config, Sample.of(origin, origin.listing(), arguments.probe), print)
             for name, workers in LAYOUTS.items():
                 predicted = _predicted(found, workers, arguments.images)
                 took = _built(images, workers, Path(folder, f"{number}-{sum(workers)}"))

@@ -127,10 +127,20 @@ def plan(
     if probe is not None or measured is not None:
         from pipeline.planning.command import BillRequest, bill
 
-        here = cpus or os.cpu_count() or 1
         found = bill(
             BillRequest(
-                checked, source, probe, measured, images, gpus, here, nodes, price, failures, as_configured
+                config=checked,
+                source=source,
+                probe=probe,
+                measured=measured,
+                images=images,
+                limit=limit,
+                gpus=gpus,
+                cpus=cpus or os.cpu_count() or 1,
+                nodes=nodes,
+                price=price,
+                failures=failures,
+                as_configured=as_configured,
             )
         )
         Console(width=None if sys.stdout.isatty() else 200).print(found.pool_table())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +63,8 @@ def convert(request: ConvertRequest) -> list[str]:
 
 
 def _free(folder: Path) -> Path:
-    if ":" in str(folder):
+    # Paths have swallowed a slash of `s3://` by now.
+    if re.match(r"[\w+]+:", str(folder)):
         raise UserError(f"--to {folder}: give a local folder")
     place = folder.expanduser()
     if place.exists() and (not place.is_dir() or any(place.iterdir())):

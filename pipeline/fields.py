@@ -32,9 +32,7 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
         raise UserError(f"{path}: {cls.__module__}:{cls.__qualname__} is no dataclass; make it a frozen one")
     hints = get_type_hints(cls, include_extras=True)
     known = settable(cls)
-    for key in values:
-        if key not in known:
-            raise UserError(f"{path}.{key}: no such key{nearest(str(key), known)}")
+    check_keys(values, known, path)
     for key, field in known.items():
         required = field.default is field.default_factory is dataclasses.MISSING
         if required and key not in values:
@@ -44,6 +42,17 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
         return cls(**checked)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def check_keys(values: Mapping[str, Any], known: Mapping[str, Any], path: str) -> None:
+    """See that keys are known.
+
+    Raises:
+        UserError: one is not, with the nearest that is.
+    """
+    for key in values:
+        if key not in known:
+            raise UserError(f"{path}.{key}: no such key{nearest(str(key), known)}")
 
 
 def settable(cls: type) -> dict[str, dataclasses.Field]:

@@ -20,7 +20,7 @@ from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
 from pipeline.evaluate.prompt_file import read_protocol
 from pipeline.evaluate.sets import Protocol, Reported, check_name, checked
 from pipeline.evaluate.world import World, world_protocol
-from pipeline.fields import build, nearest, settable
+from pipeline.fields import build, check_keys, nearest, settable
 from pipeline.yaml_file import read_yaml
 from stages import EVALUATION
 from stages.base import Resources, Stage
@@ -109,7 +109,7 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
     values = read_yaml(path)
     for override in overrides:
         apply_override(values, override)
-    _check_keys(values, path)
+    check_keys(values, {**settable(_Given), **dict.fromkeys(("methods", "metrics"))}, path.name)
     methods, metrics = (_mapping(values.pop(name, None), name, path) for name in ("methods", "metrics"))
     given = build(_Given, values, path.name)
     settings = _settings(methods, path.name)
@@ -135,13 +135,6 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
         finding=given.finding,
         workers=given.workers,
     )
-
-
-def _check_keys(values: Mapping[str, Any], path: Path) -> None:
-    known = {**settable(_Given), **dict.fromkeys(("methods", "metrics"))}
-    for key in values:
-        if key not in known:
-            raise UserError(f"{path.name}.{key}: no such key{nearest(str(key), known)}")
 
 
 def _mapping(values: Any, name: str, path: Path) -> Mapping[str, Any]:

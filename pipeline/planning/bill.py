@@ -84,9 +84,9 @@ class Bill:
 
 def span(seconds: float) -> str:
     """`45 s`, `12.5 min`, `3.20 h`, `12.1 days`."""
-    for unit, length in (("days", 86_400 * 3), ("h", 7200), ("min", 120)):
-        if seconds >= length:
-            return f"{seconds / {'days': 86_400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
+    for unit, length, least in (("days", 86_400, 3), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= least * length:
+            return f"{seconds / length:.1f} {unit}"
     return f"{seconds:.0f} s"
 
 

@@ -16,6 +16,7 @@ from pipeline.planning.cluster import Cluster
 from pipeline.planning.measured import Measured, read_measured, write_measured
 from pipeline.planning.pools import check_fits, pools_of, sized
 from pipeline.planning.probe import probe
+from pipeline.planning.sample import Sample
 from pipeline.planning.simulation import simulate
 from pipeline.survey import opened
 
@@ -34,6 +35,8 @@ class BillRequest:
     """A probe's file."""
     images: int | None
     """Of the whole source; what is there if not given."""
+    limit: int | None
+    """Only the first of what is there."""
     gpus: int
     cpus: int
     nodes: int | None
@@ -55,16 +58,12 @@ def bill(
     Raises:
         UserError: nothing to measure, no such file, or a layout that could not run.
     """
-    cluster = _cluster(request)
-    found = _measured(request, tell)
-    images = request.images or _there(request)
-    pools = pools_of(operators(request.config.stages), found)
-    if request.as_configured:
-        check_fits(pools, cluster, found.gpu_total)
-    else:
-        pools = sized(pools, cluster)
-        check_fits(pools, cluster, found.gpu_total)
-    run = simulate(pools, cluster, images, request.config.shard_size, found.start, request.failures)
+    config, cluster = request.config, _cluster(request)
+    found, images = _measured(request, tell)
+    pools = pools_of(operators(config.stages), found)
+    pools = pools if request.as_configured else sized(pools, cluster)
+    check_fits(pools, cluster, found.gpu_total)
+    run = simulate(pools, cluster, images, config.shard_size, found.start, request.failures)
     return Bill(found, pools, cluster, run, images, request.price, request.failures)
 
 
@@ -78,20 +77,29 @@ def _cluster(request: BillRequest) -> Cluster:
     return Cluster(nodes, request.cpus // nodes, request.gpus // nodes)
 
 
-def _measured(request: BillRequest, tell: Callable[[str], None]) -> Measured:
-    if request.probe is None:
-        if request.measured is None:
-            raise UserError("nothing is measured; give --probe N with --input, or --measured FILE of a probe")
-        return read_measured(request.measured)
+def _measured(request: BillRequest, tell: Callable[[str], None]) -> tuple[Measured, int]:
+    """What was measured, and how many images the whole source has."""
+    if request.probe is None and request.measured is None:
+        raise UserError("nothing is measured; give --probe N with --input, or --measured FILE of a probe")
     if request.source is None:
-        raise UserError("--probe measures pictures; give --input")
-    found = probe(request.config, opened(request.config, request.source, None), request.probe, tell)
+        return _known(request)
+    origin = opened(request.config, request.source, None)
+    # Once: of a large source it takes minutes.
+    listing = origin.listing().slice(0, request.limit)
+    images = request.images or listing.num_rows
+    if request.probe is None:
+        assert request.measured is not None
+        return read_measured(request.measured), images
+    found = probe(request.config, Sample.of(origin, listing, request.probe), tell)
     if request.measured is not None:
         write_measured(found, request.measured)
-    return found
+    return found, images
 
 
-def _there(request: BillRequest) -> int:
-    if request.source is None:
+def _known(request: BillRequest) -> tuple[Measured, int]:
+    if request.probe is not None or request.measured is None:
+        raise UserError("--probe measures pictures; give --input")
+    found = read_measured(request.measured)
+    if request.images is None:
         raise UserError("how many images? give --images, or --input to count them")
-    return opened(request.config, request.source, None).listing().num_rows
+    return found, request.images

@@ -59,11 +59,6 @@ class Measured(_Frozen):
     gpu_total: NonNegativeInt = 0
     """Bytes of memory that a GPU has; 0 where there is none."""
 
-    @property
-    def seconds(self) -> float:
-        """Of all operators, an image."""
-        return sum(each.seconds for each in self.operators)
-
 
 def read_measured(path: Path) -> Measured:
     """What `write_measured` wrote.

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import UserError
-from pipeline.operators import Operator
+from pipeline.operators import Operator, check_capacity
 from pipeline.planning.cluster import Cluster, Holding, seats
 from pipeline.planning.measured import Measured, OperatorCost
 
@@ -19,9 +19,18 @@ _HALVINGS = 60
 class Pool:
     """An operator's workers."""
 
+    operator: Operator
     cost: OperatorCost
-    holding: Holding
-    workers: int
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return self.operator.resources.workers
+
+    @property
+    def holding(self) -> Holding:
+        """Of a worker."""
+        return Holding(self.operator.resources.cpus, self.operator.resources.gpus)
 
     @property
     def share(self) -> float:
@@ -35,7 +44,8 @@ class Pool:
 
     def of(self, workers: int) -> Pool:
         """The same with other workers."""
-        return Pool(self.cost, self.holding, workers)
+        resources = replace(self.operator.resources, workers=workers)
+        return replace(self, operator=replace(self.operator, resources=resources))
 
 
 def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
@@ -51,10 +61,7 @@ def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
             f"what was measured is another chain ({', '.join(found)}) than this one ({', '.join(names)}); "
             "measure again with --probe N"
         )
-    return [
-        Pool(cost, Holding(operator.resources.cpus, operator.resources.gpus), operator.resources.workers)
-        for operator, cost in zip(chain, measured.operators, strict=True)
-    ]
+    return [Pool(operator, cost) for operator, cost in zip(chain, measured.operators, strict=True)]
 
 
 def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
@@ -68,17 +75,12 @@ def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
     Raises:
         UserError: naming what does not fit.
     """
-    held = ", ".join(
-        f"{pool.cost.name} {pool.workers} x ({pool.holding.cpus:g} CPU, {pool.holding.gpus:g} GPU)"
-        for pool in pools
-    )
-    for need, there, unit in (
-        (sum(pool.workers * pool.holding.cpus for pool in pools), cluster.all_cpus, "CPUs"),
-        (sum(pool.workers * pool.holding.gpus for pool in pools), cluster.all_gpus, "GPUs"),
-    ):
-        if need > there + 1e-6:
-            raise UserError(f"the stages hold {need:g} {unit} ({held}) but the cluster has {there}")
-    if seats(cluster, [(pool.holding, pool.workers) for pool in pools]) is None:
+    check_capacity([pool.operator for pool in pools], cluster.all_cpus, cluster.all_gpus, "the cluster")
+    if not _fits(pools, cluster):
+        held = ", ".join(
+            f"{pool.cost.name} {pool.workers} x ({pool.holding.cpus:g} CPU, {pool.holding.gpus:g} GPU)"
+            for pool in pools
+        )
         raise UserError(
             f"the workers ({held}) do not fit on {cluster}: each is on one node, and its share on one GPU"
         )

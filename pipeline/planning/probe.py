@@ -30,7 +30,6 @@ from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices, operators
 from pipeline.planning.measured import Measured, OperatorCost
-from pipeline.planning.sample import Sample
 from pipeline.sources import Source
 from pipeline.survey import Request, begin, survey
 from stages.write import WriteError
@@ -59,14 +58,13 @@ class _Run:
     gpu: _Gpu
 
 
-def probe(config: BuildConfig, source: Source, images: int, tell: Tell) -> Measured:
+def probe(config: BuildConfig, source: Source, tell: Tell) -> Measured:
     """Measure a chain.
 
     Args:
         config: of the build.
-        source: its pictures.
-        images: how many to take, evenly from the source; the first half of them is worked on once before, so
-            that the loading of models and whatever is compiled does not count as speed.
+        source: the pictures to measure; the first half of them is worked on once before, so that the
+            loading of models and whatever is compiled does not count as speed.
         tell: of progress, a line an operator.
 
     Raises:
@@ -76,8 +74,8 @@ def probe(config: BuildConfig, source: Source, images: int, tell: Tell) -> Measu
     tell("probe: starting Ray")
     start = _alone(_ray_start)
     with TemporaryDirectory(prefix="subjectforge-probe-") as folder:
-        small = replace(config, shard_size=-(-images // _SHARDS))
-        job = begin(survey(Request(small, Sample(source, images), Path(folder))))
+        small = replace(config, shard_size=-(-source.listing().num_rows // _SHARDS))
+        job = begin(survey(Request(small, source, Path(folder))))
         chain, runs = job.chain(""), []
         tables: list[pa.Table] = []
         for operator in chain:

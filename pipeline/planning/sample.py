@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Some of a source's pictures, evenly from all of it: what comes first in a folder is often alike."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +17,14 @@ class Sample:
     """A source of fewer pictures."""
 
     source: Source
-    count: int
-    """At most."""
+    rows: pa.Table
+    """Of the source's listing."""
+
+    @classmethod
+    def of(cls, source: Source, listing: pa.Table, count: int) -> Sample:
+        """At most so many of what a source has listed."""
+        places = np.linspace(0, listing.num_rows - 1, min(count, listing.num_rows)).round().astype(int)
+        return cls(source, listing.take(pa.array(places, pa.int64())))
 
     @property
     def location(self) -> Location:
@@ -30,9 +38,7 @@ class Sample:
 
     def listing(self) -> pa.Table:
         """See `Source.listing`."""
-        whole = self.source.listing()
-        places = np.linspace(0, whole.num_rows - 1, min(self.count, whole.num_rows)).round().astype(int)
-        return whole.take(pa.array(places, pa.int64()))
+        return self.rows
 
     def fetch(self, items: pa.Table) -> pa.Table:
         """See `Source.fetch`."""

@@ -14,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from pipeline.planning.cluster import Cluster, Seat, seats
 from pipeline.planning.device import Device
@@ -130,6 +131,7 @@ class _Run:
         self._waiting[0].extend(range(self._shards))
         self._idle: list[deque[_Worker]] = [deque() for _ in pools]
         self._events: list[tuple[float, int, int, Device]] = []
+        self._number = count()
 
     def until_done(self) -> float:
         """The time at which the last shard is there."""
@@ -187,4 +189,5 @@ class _Run:
 
     def _schedule(self, device: Device, event: tuple[float, int] | None) -> None:
         if event is not None:
-            heapq.heappush(self._events, (event[0], id(device), event[1], device))
+            # Of what happens at the same time, what was known first.
+            heapq.heappush(self._events, (event[0], next(self._number), event[1], device))

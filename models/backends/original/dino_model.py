@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from models.backends.original.checkpoint import Weights
-from models.backends.original.dino_layout import LENGTH, TEMPERATURE, DinoLayout, bert_values, dino_layout
+from models.backends.original.dino_layout import LENGTH, TEMPERATURE, DinoLayout, bert_values
 from models.backends.original.dino_names import DINO_DROPPED
 from models.backends.original.package import imported
 from models.backends.original.renamed import filled, used
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 PACKAGE = "groundingdino"
 
 
-def dino_model(weights: Weights, tokenizer: Any) -> nn.Module:
+def dino_model(weights: Weights, layout: DinoLayout, tokenizer: Any) -> nn.Module:
     """With these weights, in inference mode.
 
     Args:
         weights: of the authors' checkpoint.
+        layout: its sizes.
         tokenizer: that it was trained with.
 
     Raises:
         MissingPackage: groundingdino-py cannot be imported.
         MissingWeights: the checkpoint is of another model.
     """
-    layout = dino_layout(weights)
     model = built(layout, tokenizer)
     filled(model, used(weights, DINO_DROPPED), DINO_DROPPED)
     return model.eval()

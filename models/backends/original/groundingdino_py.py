@@ -72,10 +72,9 @@ class GroundingDinoPy(Runtime):
         device, dtype = self.place()
         weights = read_checkpoint(self.model)
         with naming(self.model):
-            # Whatever else it is, that is told first.
-            dino_layout(weights)
+            layout = dino_layout(weights)
             tokenizer = bert_tokenizer(self.text, self.revision, weights)
-            model = self.prepared(dino_model(weights, tokenizer), device)
+            model = self.prepared(dino_model(weights, layout, tokenizer), device)
         images = sized(GroundingDinoImageProcessorPil(), self.short_side, self.long_side)
         return PhraseDetector(forward_of(model, images, dtype), tokenizer, LENGTH, self.separator)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import Any
 
 import torch
@@ -76,16 +77,12 @@ def with_learnt_words(pipe: Any, states: Sequence[State]) -> AbstractContextMana
 def told_apart(states: Sequence[State]) -> list[State]:
     """The same with new words that differ: subjects that were learnt apart are often called alike, and what a
     learnt row is called is nothing that was learnt."""
-    taken: set[str] = set()
-    found = []
+    found: list[State] = []
     for state in states:
-        token, number = state.about["token"], 1
-        while token and (name := token if number == 1 else f"{token}{number}") in taken:
-            number += 1
-        if token and number > 1:
+        token, taken = state.about["token"], {each.about["token"] for each in found}
+        if token and token in taken:
+            name = next(each for number in count(2) if (each := f"{token}{number}") not in taken)
             state = State(state.method, {**state.about, "token": name, "called": [name]}, state.tensors)
-        if token:
-            taken.add(name)
         found.append(state)
     return found
 

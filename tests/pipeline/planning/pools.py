@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools to try layouts with."""
 
-from pipeline.planning.cluster import Holding
+from pipeline.operators import Operator
 from pipeline.planning.measured import OperatorCost
 from pipeline.planning.pools import Pool
+from stages.base import Resources
 
 
 def cost(name, seconds, load=0.0, gpu_memory=0, cpu_seconds=None):
@@ -19,4 +20,5 @@ def cost(name, seconds, load=0.0, gpu_memory=0, cpu_seconds=None):
 
 
 def pool(name, seconds, workers=1, cpus=1.0, gpus=0.0, **more):
-    return Pool(cost(name, seconds, **more), Holding(cpus, gpus), workers)
+    resources = Resources(workers=workers, cpus=cpus, gpus=gpus)
+    return Pool(Operator(((name, None),), resources), cost(name, seconds, **more))
