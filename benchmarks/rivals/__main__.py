@@ -53,7 +53,7 @@ def main() -> None:
             for name in names:
                 run = _run(name, Path(folder, "images"), Path(folder, f"{name}-{number}"))
                 runs[name].append(run)
-                about = {"contender": name, "images": arguments.images, "cpu": platform.processor(), **run}
+                about = {"contender": name, "images": arguments.images, "machine": platform.platform(), **run}
                 with arguments.log.open("a") as log:
                     log.write(json.dumps(about) + "\n")
                 print(name, run, flush=True)

@@ -6,8 +6,9 @@ Each brings its own way to run them, to read and to write; here is what a table 
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,40 @@ from stages.shard.record import members_of
 LIGHT = ("read", "filter_image")
 FIRST = ("caption", "nouns", "detect", "select")
 SECOND = ("segment", "score")
+ALL = (*LIGHT, *FIRST, *SECOND)
+TOGETHER = 100
+"""Pictures of a tar, or of a block, as in our shards."""
 
 
-def stage_functions(names: Sequence[str]) -> list[TableFunction]:
-    """Stages of the miniature's configuration, their models loaded."""
+def asked(told: str | None) -> ArgumentParser:
+    """From which folder to which; contenders add what they have beside."""
+    parser = ArgumentParser(description=told)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("output", type=Path)
+    return parser
+
+
+@lru_cache
+def _functions(names: tuple[str, ...]) -> list[TableFunction]:
+    """Stages of the miniature's configuration; their models are loaded once a process."""
     stages = load_config(CONFIG).stages
     return [stages[name].setup() for name in names]
 
 
-def through(functions: Sequence[TableFunction], table: pa.Table) -> pa.Table:
+def through(names: tuple[str, ...], table: pa.Table) -> pa.Table:
     """A table after some stages."""
-    for function in functions:
+    for function in _functions(names):
         table = function(table)
     return table
+
+
+def jobs(source: Path, output: Path) -> list[tuple[list[Path], Path]]:
+    """All pictures of a folder, and the tar that each hundred of them goes to."""
+    paths = pictures(source)
+    return [
+        (paths[start : start + TOGETHER], output / f"{start // TOGETHER:05d}.tar")
+        for start in range(0, len(paths), TOGETHER)
+    ]
 
 
 def table_of(paths: Sequence[Path], contents: Sequence[bytes] | None = None) -> pa.Table:
@@ -64,10 +86,7 @@ def samples_of(table: pa.Table) -> Iterator[dict[str, Any]]:
     """Webdataset samples of the rows that came through: picture, label map, record, caption."""
     for row in table.to_pylist():
         if row["status"] == OK:
-            # The record has places for what only a dataset's writer knows.
-            full = {"replaces": None, **row}
-            members = members_of(full, row["image"], None)
-            yield {"__key__": row["key"], **members}
+            yield {"__key__": row["key"], **members_of(row, row["image"], None)}
 
 
 def write_tar(path: Path, table: pa.Table) -> None:
@@ -93,16 +112,3 @@ def counted(folder: Path) -> Mapping[str, int]:
             samples += 1
             subjects += len(sample["json"]["entities"])
     return {"samples": samples, "subjects": subjects}
-
-
-def as_bytes(table: pa.Table) -> bytes:
-    """A table for tools that pass plain values on."""
-    stream = BytesIO()
-    with pa.ipc.new_stream(stream, table.schema) as writer:
-        writer.write_table(table)
-    return stream.getvalue()
-
-
-def from_bytes(data: bytes) -> pa.Table:
-    """What `as_bytes` made."""
-    return pa.ipc.open_stream(data).read_all()

@@ -6,8 +6,6 @@ Pools and batches are those of our configuration; blocks are a hundred pictures,
 COMMAND  python -m benchmarks.rivals.raw_ray IN OUT
 """
 
-import argparse
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,36 +17,32 @@ from benchmarks.rivals.chain import (
     FIRST,
     LIGHT,
     SECOND,
+    TOGETHER,
+    asked,
     pictures,
-    stage_functions,
     table_of,
     through,
     write_tar,
 )
 
-_IN_A_BLOCK = 100
-
 
 class Stages:
     """An actor with some of the models."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._functions = stage_functions(names)
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """A block."""
-        return through(self._functions, table)
+        return through(self._names, table)
 
 
 def main() -> None:
     """All pictures of a folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path)
-    parser.add_argument("output", type=Path)
-    arguments = parser.parse_args()
+    arguments = asked(__doc__).parse_args()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     paths = [str(path.resolve()) for path in pictures(arguments.source)]
-    blocks = -(-len(paths) // _IN_A_BLOCK)
+    blocks = -(-len(paths) // TOGETHER)
     files = ray.data.read_binary_files(
         paths, include_paths=True, override_num_blocks=blocks, ray_remote_args={"num_cpus": 0.2}
     )
@@ -68,7 +62,7 @@ def main() -> None:
 
 def _read(files: pa.Table) -> pa.Table:
     paths = [Path(path) for path in files["path"].to_pylist()]
-    return through(stage_functions(LIGHT), table_of(paths, files["bytes"].to_pylist()))
+    return through(LIGHT, table_of(paths, files["bytes"].to_pylist()))
 
 
 def _write(output: str, table: pa.Table) -> pa.Table:
