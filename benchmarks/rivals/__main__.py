@@ -81,7 +81,8 @@ def _run(name: str, source: Path, output: Path) -> dict[str, float | str]:
 
 
 def _told(runs: dict[str, list[dict]], images: int) -> None:
-    print("| | images/s | seconds | beside the first | peak MiB | samples, subjects |\n|---|---|---|---|---|---|")
+    heads = ["", "images/s", "seconds", "beside the first", "peak MiB", "samples, subjects"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     ours = [run["seconds"] for run in next(iter(runs.values()))]
     for name, some in runs.items():
         seconds = [run["seconds"] for run in some]
