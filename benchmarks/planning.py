@@ -69,7 +69,7 @@ def _overrides(workers: Sequence[int]) -> list[str]:
 def _predicted(found: Measured, workers: Sequence[int], images: int) -> float:
     config = load_config(CONFIG, _overrides(workers))
     pools = pools_of(operators(config.stages), found)
-    return simulate(pools, Cluster(1, _CORES, 0), images, config.shard_size, found.start).seconds
+    return simulate(pools, Cluster(1, _CORES, 0), images, config.shard_size, found.machine).seconds
 
 
 def _built(images: str, workers: Sequence[int], output: Path) -> float:

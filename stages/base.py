@@ -23,6 +23,8 @@ class Resources:
     """CPUs a worker holds (fractions are fine)."""
     gpus: Holding = 0.0
     """GPUs a worker holds (fractions share one)."""
+    decoders: Count = 1
+    """Threads in which a worker decodes the pictures of a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)

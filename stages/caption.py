@@ -11,7 +11,7 @@ from models.backends.bounds import Count
 from models.backends.protocols import Captioner
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
-from stages.images import decoded
+from stages.images import all_decoded
 from stages.rows import Outcome, Reject, Row, table_function
 
 
@@ -21,6 +21,7 @@ class Caption(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = ("image",)
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("caption", pa.string())])
+    version: ClassVar[int] = 2
 
     captioner: Backend[Captioner] = field(default_factory=Blip2)
     """Which model, and how it runs."""
@@ -35,7 +36,7 @@ class Caption(Stage):
         captioner = self.captioner.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = [decoded(row["image"], at_least=self.decode_side) for row in rows]
+            images = all_decoded((row["image"] for row in rows), self, self.decode_side)
             return [{"caption": text} if text else Reject("no_caption") for text in captioner.caption(images)]
 
         return table_function(self, "caption", work, self.batch_size)

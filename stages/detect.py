@@ -12,7 +12,7 @@ from models.backends.protocols import Detection, Detector
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
 from stages.columns import DETECTION
-from stages.images import decoded
+from stages.images import all_decoded
 from stages.rows import Outcome, Row, table_function
 
 
@@ -22,7 +22,7 @@ class Detect(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = ("image", "width", "height", "nouns")
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("detections", pa.list_(DETECTION))])
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     detector: Backend[Detector] = field(default_factory=GroundingDino)
     """Which model, and how it runs."""
@@ -40,7 +40,7 @@ class Detect(Stage):
         detector = self.detector.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = [decoded(row["image"], at_least=self.decode_side) for row in rows]
+            images = all_decoded((row["image"] for row in rows), self, self.decode_side)
             # The same words asked for twice would split one thing's score between two equal phrases.
             asked = [list(dict.fromkeys(noun["prompt"] for noun in row["nouns"])) for row in rows]
             found = detector.detect(images, asked, self.box_threshold)

@@ -23,6 +23,7 @@ class Find(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = ("image", "nouns")
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
+    version: ClassVar[int] = 2
 
     detect: Detect = field(default_factory=Detect)
     """How subjects are found."""

@@ -26,6 +26,7 @@ class Score(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = ("image", "entities")
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
+    version: ClassVar[int] = 2
 
     similarity: Backend[Similarity] | None = None
     """A CLIP that compares each crop with `a photo of a LABEL`; none by default."""

@@ -14,7 +14,7 @@ from models.backends.sam import Sam
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
 from stages.columns import ENTITY
-from stages.images import decoded
+from stages.images import all_decoded
 from stages.rows import Outcome, Row, table_function
 
 
@@ -24,6 +24,7 @@ class Segment(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = ("image", "entities")
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
+    version: ClassVar[int] = 2
 
     segmenter: Backend[Segmenter] = field(default_factory=Sam)
     """Which model, and how it runs."""
@@ -36,7 +37,7 @@ class Segment(Stage):
         segmenter = self.segmenter.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = [decoded(row["image"]) for row in rows]
+            images = all_decoded((row["image"] for row in rows), self)
             boxes = [np.array([e["box"] for e in row["entities"]], dtype=np.float64) for row in rows]
             masks = segmenter.segment(images, boxes)
             return [

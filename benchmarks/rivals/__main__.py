@@ -4,7 +4,7 @@
 Every contender is a process of its own, from its start to its end, loading of models included; what it
 wrote is counted, and has to be what the others wrote. Raw figures go to `--log`, a line of JSON a run.
 
-COMMAND  python -m benchmarks.rivals [--images 2000] [--rounds 3] [--only ours,pool] [--log FILE]
+COMMAND  make rivals; python -m benchmarks.rivals [--images 2000] [--rounds 3] [--only ours,pool] [--log FILE]
 """
 
 import argparse
@@ -34,7 +34,11 @@ CONTENDERS = {
     "the same in batches": ("-m", "benchmarks.rivals.sequential", "IN", "OUT", "--batch", "16"),
     "multiprocessing pool": ("-m", "benchmarks.rivals.pool", "IN", "OUT"),
     "raw Ray Data": ("-m", "benchmarks.rivals.raw_ray", "IN", "OUT"),
+    "Data-Juicer": ("-m", "benchmarks.rivals.data_juicer", "IN", "OUT"),
+    "NeMo Curator": ("-m", "benchmarks.rivals.nemo_curator", "IN", "OUT"),
 }
+PYTHONS = {"Data-Juicer": ".venv-data-juicer", "NeMo Curator": ".venv-nemo-curator"}
+"""Environments of their own (`make rivals`); who has none there is left out."""
 
 
 def main() -> None:
@@ -45,7 +49,7 @@ def main() -> None:
     parser.add_argument("--only", help="contenders, with commas")
     parser.add_argument("--log", type=Path, default=Path("rivals.jsonl"))
     arguments = parser.parse_args()
-    names = arguments.only.split(",") if arguments.only else [*CONTENDERS]
+    names = arguments.only.split(",") if arguments.only else [name for name in CONTENDERS if _python(name)]
     runs = defaultdict(list)
     with TemporaryDirectory() as folder:
         write_scenes(Path(folder), arguments.images, seed=20261127)
@@ -63,7 +67,7 @@ def main() -> None:
 def _run(name: str, source: Path, output: Path) -> dict[str, float | str]:
     output.mkdir()
     places = {"IN": str(source), "OUT": str(output)}
-    command = [sys.executable, *(places.get(part, part) for part in CONTENDERS[name])]
+    command = [_python(name), *(places.get(part, part) for part in CONTENDERS[name])]
     # A thread a process, for everybody: two processes are to be two cores.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     began, stamp = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
@@ -78,6 +82,14 @@ def _run(name: str, source: Path, output: Path) -> dict[str, float | str]:
         "peak_mib": round(max(memory.sums) / 2**20),
         **counted(output),
     }
+
+
+def _python(name: str) -> str:
+    """The interpreter of a contender; empty where it is not installed."""
+    if name not in PYTHONS:
+        return sys.executable
+    python = ROOT / PYTHONS[name] / "bin" / "python"
+    return str(python) if python.exists() else ""
 
 
 def _told(runs: dict[str, list[dict]], images: int) -> None:

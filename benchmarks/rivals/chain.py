@@ -52,6 +52,16 @@ def through(names: tuple[str, ...], table: pa.Table) -> pa.Table:
     return table
 
 
+def schema_after(names: tuple[str, ...]) -> pa.Schema:
+    """Of rows that some stages are done with, for those who pass them on in another form than tables."""
+    stages = load_config(CONFIG).stages
+    fields = {field.name: field for field in RAW}
+    for name in names:
+        fields |= {field.name: field for field in stages[name].outputs}
+        fields = {key: field for key, field in fields.items() if key not in stages[name].drops}
+    return pa.schema([*fields.values()])
+
+
 def jobs(source: Path, output: Path) -> list[tuple[list[Path], Path]]:
     """All pictures of a folder, and the tar that each hundred of them goes to."""
     paths = pictures(source)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from PIL.Image import Image
 
 from models.backends.bounds import Count
+from models.backends.compiling import Compiling
+from models.backends.pixels import Pixels, square
 from models.backends.protocols import Captioner
 from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
@@ -36,15 +38,24 @@ class Blip2(Runtime):
         images = pretrained(BlipImageProcessorPil, self.model, self.revision)
         tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
         model = pretrained_model(Blip2ForConditionalGeneration, self.model, self.revision, dtype)
-        return _Loaded(self.prepared(model, device), images, tokenizer, self.max_new_tokens)
+        model = self.prepared(model, device)
+        # The language model by the cache of one size that it is given, where transformers compiles it.
+        compiling = Compiling(self.compile, model.vision_model, model.qformer)
+        pixels = Pixels(images, device, dtype, square(images))
+        return _Loaded(model, pixels, tokenizer, self.max_new_tokens, compiling)
 
 
 class _Loaded:
     def __init__(
-        self, model: Blip2ForConditionalGeneration, images: Any, tokenizer: Any, max_new_tokens: int
+        self,
+        model: Blip2ForConditionalGeneration,
+        pixels: Pixels,
+        tokenizer: Any,
+        max_new_tokens: int,
+        compiling: Compiling,
     ) -> None:
-        self._model, self._images, self._tokenizer = model, images, tokenizer
-        self._max_new_tokens = max_new_tokens
+        self._model, self._pixels, self._tokenizer = model, pixels, tokenizer
+        self._max_new_tokens, self._compiling = max_new_tokens, compiling
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         import torch
@@ -52,13 +63,14 @@ class _Loaded:
         if not images:
             return []
         # Without a text prompt nothing is padded, so a caption cannot depend on its neighbours.
-        pixels = self._images(images=list(images), return_tensors="pt").pixel_values
+        pixels_B3HW = self._pixels.batch(images, self._pixels.size_for((0, 0)))
         with torch.inference_mode():
             tokens = self._model.generate(
-                pixel_values=pixels.to(self._model.device, self._model.dtype),
+                pixel_values=self._compiling.filled(pixels_B3HW),
                 max_new_tokens=self._max_new_tokens,
                 do_sample=False,
                 num_beams=1,
+                cache_implementation="static" if self._compiling.on else None,
             )
-        texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(tokens[: len(images)], skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]

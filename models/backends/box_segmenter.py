@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A segmenter that is prompted with boxes: an image is encoded once, its boxes decoded in chunks.
 
-Shapes: B images, N boxes, H = W pixels of the model's square.
+Shapes: B images, N boxes, H = W pixels of the model's square, or H, W of a picture; h = w of decoded masks.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL.Image import Image
 
+from models.backends.pixels import Pixels, Size, longest
 from models.backends.protocols import Mask
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -22,7 +24,7 @@ class BoxModel(Protocol):
     """What is asked of a model."""
 
     def encode(self, pixels_B3HW: Tensor) -> Tensor:
-        """What the decoder takes, a row an image; moves the pixels to where the model is."""
+        """What the decoder takes, a row an image."""
         ...
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,14 +38,19 @@ class BoxModel(Protocol):
 class BoxSegmenter:
     """See `models.backends.protocols.Segmenter`."""
 
-    def __init__(self, model: BoxModel, processor: Any, boxes_at_once: int) -> None:
+    def __init__(
+        self, model: BoxModel, processor: Any, boxes_at_once: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         """
         Args:
             model: encodes and decodes.
             processor: transformers' image processor for SAM.
             boxes_at_once: boxes of an image that are decoded together.
+            device: of the model.
+            dtype: of the pixels.
         """
-        self._model, self._images, self._boxes_at_once = model, processor, boxes_at_once
+        self._model, self._processor, self._boxes_at_once = model, processor, boxes_at_once
+        self._pixels = Pixels(processor, device, dtype, longest(processor))
 
     def segment(self, images: Sequence[Image], boxes: Sequence[np.ndarray]) -> list[list[Mask]]:
         """A mask for each box of each image."""
@@ -58,40 +65,40 @@ class BoxSegmenter:
     def _segment(self, images: list[Image], boxes: list[np.ndarray]) -> list[list[Mask]]:
         import torch
 
-        pixels = self._images(images=images, return_tensors="pt")
-        box_BN4 = _padded(boxes, pixels.original_sizes, pixels.reshaped_input_sizes)
-        low, score = [], []
+        sizes = [(image.height, image.width) for image in images]
+        side = self._processor.pad_size
+        box_BN4 = _padded(boxes, sizes, [self._pixels.size_for(size) for size in sizes])
+        masks: list[list[Mask]] = [[] for _ in images]
         with torch.inference_mode():
-            encoded = self._model.encode(pixels.pixel_values)
+            encoded = self._model.encode(self._pixels.batch(images, (side["height"], side["width"])))
             for chunk_BN4 in box_BN4.to(encoded).split(self._boxes_at_once, dim=1):
-                masks, scores = self._model.decode(encoded, chunk_BN4)
-                low.append(masks.float())
-                score.append(scores.float())
-            logits = self._images.post_process_masks(
-                torch.cat(low, dim=1), pixels.original_sizes, pixels.reshaped_input_sizes, binarize=False
-            )
-        score_BN = torch.cat(score, dim=1)[..., 0].cpu()
-        return [
-            [_mask(logits_NHW[n, 0], float(score_BN[b, n])) for n in range(len(boxes[b]))]
-            for b, logits_NHW in enumerate(logits)
-        ]
+                logits_BN1hw, score_BN1 = self._model.decode(encoded, chunk_BN4)
+                for place, (mine, size) in enumerate(zip(masks, sizes, strict=True)):
+                    count = min(len(boxes[place]) - len(mine), chunk_BN4.shape[1])
+                    mine += self._masks(logits_BN1hw[place, :count], score_BN1[place, :count, 0], size)
+        return masks
+
+    def _masks(self, logits_N1hw: Tensor, score_N: Tensor, size: Size) -> list[Mask]:
+        """Masks at the picture's own size; what is large is an image's chunk of logits, and only here."""
+        if not len(score_N):
+            return []
+        (logits_N1HW,) = self._processor.post_process_masks(
+            [logits_N1hw.float()], [size], [self._pixels.size_for(size)], binarize=False
+        )
+        firm_N, wide_N = ((logits_N1HW > level).flatten(1).sum(1).tolist() for level in (1, -1))
+        mask_NHW = (logits_N1HW[:, 0] > 0).cpu().numpy()
+        found = zip(mask_NHW, score_N.float().tolist(), firm_N, wide_N, strict=True)
+        return [Mask(mask, score, firm / wide if wide else 0.0) for mask, score, firm, wide in found]
 
 
-def _padded(boxes: list[np.ndarray], original_B2: Tensor, reshaped_B2: Tensor) -> Tensor:
+def _padded(boxes: list[np.ndarray], original: list[Size], resized: list[Size]) -> Tensor:
     """Boxes in pixels of the model's square, (B, N, 4); short rows repeat their last box."""
     import torch
 
     most = max(map(len, boxes))
     rows = []
-    for found, (height, width), (to_height, to_width) in zip(
-        boxes, original_B2.tolist(), reshaped_B2.tolist(), strict=True
-    ):
+    for found, (height, width), (to_height, to_width) in zip(boxes, original, resized, strict=True):
         scale = np.array([to_width / width, to_height / height] * 2)
         padded = np.concatenate([found, np.repeat(found[-1:], most - len(found), axis=0)])
         rows.append(torch.from_numpy(padded * scale))
     return torch.stack(rows)
-
-
-def _mask(logits_HW: Tensor, score: float) -> Mask:
-    firm, wide = int((logits_HW > 1).sum()), int((logits_HW > -1).sum())
-    return Mask((logits_HW > 0).cpu().numpy(), score, firm / wide if wide else 0.0)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from PIL.Image import Image
 
 from models.backends.bounds import Count
+from models.backends.compiling import Compiling
+from models.backends.detector_pixels import DetectorPixels
 from models.backends.phrase_detector import Forward, PhraseDetector
 from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
@@ -20,6 +22,9 @@ from models.backends.weights import pretrained, pretrained_model
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import GroundingDinoForObjectDetection
+
+_TOKENS = 8
+"""Texts are padded to a multiple of this many tokens for a compiled model: fewer lengths to compile for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +36,11 @@ class GroundingDino(Runtime):
     short_side: Count | None = None
     """Pixels that the shorter side is resized to; what the processor says if not given."""
     long_side: Count | None = None
-    """Most pixels of the longer side. Every image is padded to a square of this, so that a batch
-    never changes a result; what the processor says if not given."""
+    """Most pixels of the longer side; what the processor says if not given."""
+    pad_to: Count | None = None
+    """Sides are padded to multiples of this, and images of one padded size go through the model together;
+    if not given, all are padded to a square of the longest side. A batch changes a result neither way, but
+    scores are not the same in both: the backbone's windows reach into what is padded."""
     separator: str = " . "
     """What stands between the phrases of a prompt; `,` reproduces Subject-Diffusion's builder."""
 
@@ -46,7 +54,8 @@ class GroundingDino(Runtime):
         tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
         model = pretrained_model(self.architecture(), self.model, self.revision, dtype)
         model = self.prepared(model, device)
-        forward = _forward(model, sized(images, self.short_side, self.long_side), tokenizer)
+        pixels = DetectorPixels(images, device, dtype, self.short_side, self.long_side, self.pad_to)
+        forward = _forward(model, pixels, tokenizer, Compiling(self.compile, model))
         return PhraseDetector(forward, tokenizer, model.config.max_text_len, self.separator)
 
     def architecture(self) -> Any:
@@ -71,32 +80,25 @@ class MmGroundingDino(GroundingDino):
         return MMGroundingDinoForObjectDetection
 
 
-def _forward(model: GroundingDinoForObjectDetection, processor: Any, tokenizer: Any) -> Forward:
+def _forward(
+    model: GroundingDinoForObjectDetection, pixels: DetectorPixels, tokenizer: Any, compiling: Compiling
+) -> Forward:
+    multiple = _TOKENS if compiling.on else None
+
     def forward(images: Sequence[Image], texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        pixels = processor(images=[*images], return_tensors="pt")
-        text = tokenizer([*texts], padding=True, return_tensors="pt")
-        device, dtype = model.device, model.dtype
-        out = model(
-            pixel_values=pixels.pixel_values.to(device, dtype),
-            pixel_mask=pixels.pixel_mask.to(device),
-            input_ids=text.input_ids.to(device),
-            attention_mask=text.attention_mask.to(device),
-            token_type_ids=text.token_type_ids.to(device),
-        )
-        return out.logits, out.pred_boxes
+        text = tokenizer([*texts], padding=True, pad_to_multiple_of=multiple, return_tensors="pt")
+        text = text.to(model.device)
+
+        def run(pixels_G3HW: Tensor, there_GHW: Tensor, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+            out = model(
+                pixel_values=compiling.filled(pixels_G3HW),
+                pixel_mask=compiling.filled(there_GHW),
+                input_ids=compiling.filled(text.input_ids[places]),
+                attention_mask=compiling.filled(text.attention_mask[places]),
+                token_type_ids=compiling.filled(text.token_type_ids[places]),
+            )
+            return out.logits[: len(places)], out.pred_boxes[: len(places)]
+
+        return pixels.run(images, run)
 
     return forward
-
-
-def sized(images: Any, short: int | None, long: int | None) -> Any:
-    """An image processor that pads every image to a square, so that a batch never changes a result.
-
-    Args:
-        images: of transformers, for Grounding DINO; it is changed.
-        short: pixels that the shorter side is resized to; what it says if not given.
-        long: most pixels of the longer side, and the square's.
-    """
-    short, long = short or images.size["shortest_edge"], long or images.size["longest_edge"]
-    images.size = {"shortest_edge": short, "longest_edge": long}
-    images.pad_size = {"height": long, "width": long}
-    return images

@@ -32,7 +32,7 @@ class Runtime:
     dtype: Precision = "auto"
     """`auto`, `float32`, `bfloat16`, `float16`."""
     compile: bool = False
-    """Whether to run the model through `torch.compile`."""
+    """Whether to run the model through `torch.compile`: minutes at the start, for a run of many hours."""
     threads: Count = 1
     """CPU threads of one worker; part of the results' last bits."""
 
@@ -67,12 +67,10 @@ class Runtime:
         return device_and_dtype(self.device, self.dtype)
 
     def prepared(self, model: Model, device: torch.device) -> Model:
-        """The model on its device, in inference mode, compiled if asked for."""
+        """The model on its device, in inference mode."""
         import torch
 
         # Convolutions in this layout: a fifth off the time of Grounding DINO and SAM on a CPU.
         model = model.to(device).eval().requires_grad_(False)
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        if self.compile:
-            model.compile()
         return model

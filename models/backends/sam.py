@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from models.backends.bounds import Count
 from models.backends.box_segmenter import BoxSegmenter
+from models.backends.compiling import Compiling
 from models.backends.protocols import Segmenter
 from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
@@ -37,16 +38,18 @@ class Sam(Runtime):
         # Whether torchvision is installed or not: it resizes otherwise.
         processor = pretrained(SamImageProcessorPil, self.model, self.revision)
         model = pretrained_model(SamModel, self.model, self.revision, dtype)
-        loaded = _Model(self.prepared(model, device))
-        return BoxSegmenter(loaded, processor, self.boxes_at_once)
+        model = self.prepared(model, device)
+        loaded = _Model(model, Compiling(self.compile, model.vision_encoder))
+        return BoxSegmenter(loaded, processor, self.boxes_at_once, device, dtype)
 
 
 class _Model:
-    def __init__(self, model: SamModel) -> None:
-        self._model = model
+    def __init__(self, model: SamModel, compiling: Compiling) -> None:
+        self._model, self._compiling = model, compiling
 
     def encode(self, pixels_B3HW: Tensor) -> Tensor:
-        return self._model.get_image_embeddings(pixels_B3HW.to(self._model.device, self._model.dtype))  # pyright: ignore[reportReturnType]
+        encoded: Tensor = self._model.get_image_embeddings(self._compiling.filled(pixels_B3HW))  # pyright: ignore[reportAssignmentType]
+        return encoded[: len(pixels_B3HW)]
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
         out = self._model(image_embeddings=encoded, input_boxes=box_BN4, multimask_output=False)

@@ -63,7 +63,7 @@ def bill(
     pools = pools_of(operators(config.stages), found)
     pools = pools if request.as_configured else sized(pools, cluster)
     check_fits(pools, cluster, found.gpu_total)
-    run = simulate(pools, cluster, images, config.shard_size, found.start, request.failures)
+    run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
     return Bill(found, pools, cluster, run, images, request.price, request.failures)
 
 

@@ -11,14 +11,15 @@ _DONE = 1e-9
 class Device:
     """Work in hand, at speeds that depend on how much there is."""
 
-    def __init__(self, cores: float) -> None:
+    def __init__(self, cores: float, crowded: float = 1.0) -> None:
         """
         Args:
-            cores: how many can work at full speed.
+            cores: how many can work at the same time.
+            crowded: how many times longer each takes when all of them do.
         """
         self.version = 0
         """Counts changes: a time that was told before one no longer holds."""
-        self._cores = cores
+        self._cores, self._crowded = cores, crowded
         self._now = 0.0
         self._left: dict[int, list[float]] = {}
         self._speed: dict[int, float] = {}
@@ -59,11 +60,19 @@ class Device:
 
     def _changed(self) -> tuple[float, int] | None:
         self.version += 1
-        self._speed = shares(self._weight, self._cores)
+        slow = self._slowed()
+        self._speed = {key: share / slow for key, share in shares(self._weight, self._cores).items()}
         if not self._left:
             return None
         soonest = min(max(left[0], 0.0) / self._speed[key] for key, left in self._left.items())
         return self._now + soonest, self.version
+
+    def _slowed(self) -> float:
+        """By neighbours: not at all where one works, by all of it where all do."""
+        others = min(len(self._weight), self._cores) - 1
+        return (
+            1.0 if others <= 0 or self._cores <= 1 else 1 + (self._crowded - 1) * others / (self._cores - 1)
+        )
 
 
 def shares(weights: dict[int, float], cores: float) -> dict[int, float]:

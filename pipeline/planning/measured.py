@@ -16,8 +16,9 @@ from pydantic import (
 )
 
 from pipeline.errors import UserError
+from pipeline.planning.machine import Machine
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 class _Frozen(BaseModel):
@@ -53,9 +54,9 @@ class Measured(_Frozen):
     """That were measured."""
     output: NonNegativeFloat
     """Bytes of the dataset an image."""
-    start: NonNegativeFloat
-    """Seconds that Ray takes to start."""
-    machine: str
+    machine: Machine
+    processor: str
+    """What kind of machine it was."""
     gpu_total: NonNegativeInt = 0
     """Bytes of memory that a GPU has; 0 where there is none."""
 

@@ -29,6 +29,7 @@ from pipeline.dataset.timings import read_timings
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices, operators
+from pipeline.planning.machine import Machine, measured_machine
 from pipeline.planning.measured import Measured, OperatorCost
 from pipeline.sources import Source
 from pipeline.survey import Request, begin, survey
@@ -71,8 +72,8 @@ def probe(config: BuildConfig, source: Source, tell: Tell) -> Measured:
         UserError: weights or devices are missing, or a stage does not do what it has to.
     """
     check_devices(operators(config.stages))
-    tell("probe: starting Ray")
-    start = _alone(_ray_start)
+    tell("probe: the machine")
+    machine = _alone(measured_machine)
     with TemporaryDirectory(prefix="subjectforge-probe-") as folder:
         small = replace(config, shard_size=-(-source.listing().num_rows // _SHARDS))
         job = begin(survey(Request(small, source, Path(folder))))
@@ -86,7 +87,7 @@ def probe(config: BuildConfig, source: Source, tell: Tell) -> Measured:
                 raise UserError(str(error)) from error
             runs.append(run)
             tables = run.tables
-        return _found(job, chain, runs, start)
+        return _found(job, chain, runs, machine)
 
 
 def _alone(work: Callable[..., T], *given: object) -> T:
@@ -136,21 +137,7 @@ def _gpu() -> _Gpu:
     return _Gpu(torch.cuda.max_memory_reserved(0), about.total_memory, about.name)
 
 
-def _ray_start() -> float:
-    """Seconds until Ray has done something."""
-    from pipeline.run_ray import RayOptions, connect
-
-    began = time.perf_counter()
-    connect(RayOptions())
-    import ray
-
-    ray.data.range(1).map_batches(lambda batch: batch).materialize()
-    spent = time.perf_counter() - began
-    ray.shutdown()
-    return spent
-
-
-def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], start: float) -> Measured:
+def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: Machine) -> Measured:
     spent: Counter[str] = Counter()
     for timing in read_timings(job.root):
         spent.update(timing["seconds"])
@@ -172,7 +159,7 @@ def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], start: flo
         ),
         images=job.items,
         output=written / job.items,
-        start=start,
-        machine=", ".join(filter(None, (platform.machine(), gpu.name))),
+        machine=machine,
+        processor=", ".join(filter(None, (platform.machine(), gpu.name))),
         gpu_total=gpu.total,
     )

@@ -2,8 +2,9 @@
 """Shards on their way through the pools, event by event.
 
 Workers on one GPU share it equally while they work; workers without one share their node's cores, by the
-priority that they run at, each on one core at most. Every shard takes as long as was measured. A worker
-that fails begins anew, and its shard waits for the next free worker of that operator.
+priority that they run at, each on one core at most, and all are slower the more cores are busy. Every shard
+takes as long as was measured, and what Ray adds. A worker that fails begins anew, and its shard waits for
+the next free worker of that operator.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from itertools import count
 
 from pipeline.planning.cluster import Cluster, Seat, seats
 from pipeline.planning.device import Device
+from pipeline.planning.machine import Machine
 from pipeline.planning.pools import Pool
 
 _NICER_BY = 1.25**5
@@ -25,6 +27,8 @@ _NICER_BY = 1.25**5
 
 _SHARDS, _SHARDS_A_WORKER = 40_000, 10
 """Enough of them to know how a run goes on."""
+
+_IDEAL = Machine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def simulate(
     cluster: Cluster,
     images: int,
     shard_size: int,
-    start: float = 0.0,
+    machine: Machine = _IDEAL,
     failures: float = 0.0,
     seed: int = 0,
 ) -> Simulated:
@@ -68,7 +72,7 @@ def simulate(
         cluster: the machines.
         images: of the source.
         shard_size: images in a shard; the last one has what is left.
-        start: seconds until workers begin to load.
+        machine: what every node adds to the work.
         failures: of a worker in an hour.
         seed: of the failures.
 
@@ -79,10 +83,10 @@ def simulate(
         raise ValueError("there are no images")
     most = shard_size * max(_SHARDS, _SHARDS_A_WORKER * max(pool.workers for pool in pools))
     if images <= 2 * most:
-        return _whole(pools, cluster, images, shard_size, start, failures, seed)
+        return _whole(pools, cluster, images, shard_size, machine, failures, seed)
     # Beginning and end are in both; what is between them goes on as it did.
     less, more = (
-        _whole(pools, cluster, some, shard_size, start, failures, seed) for some in (most, 2 * most)
+        _whole(pools, cluster, some, shard_size, machine, failures, seed) for some in (most, 2 * most)
     )
     times = (images - 2 * most) / most
     return Simulated(
@@ -98,19 +102,20 @@ def _whole(
     cluster: Cluster,
     images: int,
     shard_size: int,
-    start: float,
+    machine: Machine,
     failures: float,
     seed: int,
 ) -> Simulated:
     places = seats(cluster, [(pool.holding, pool.workers) for pool in pools])
     if places is None:
         raise ValueError("the pools do not fit on the cluster")
-    run = _Run(pools, images, shard_size, failures, seed)
+    start = machine.start
+    run = _Run(pools, images, shard_size, machine.handling, failures, seed)
     devices: dict[Seat, Device] = {}
     for operator, some in enumerate(places):
         for seat in some:
-            cores = float(cluster.cpus) if seat.gpu is None else 1.0
-            run.load(_Worker(operator, devices.setdefault(seat, Device(cores))), start)
+            device = Device(cluster.cpus, machine.crowded) if seat.gpu is None else Device(1.0)
+            run.load(_Worker(operator, devices.setdefault(seat, device)), start)
     now = run.until_done()
     busy = [spent / (pool.workers * (now - start)) for spent, pool in zip(run.busy, pools, strict=True)]
     return Simulated(now, run.first, tuple(busy), run.failures)
@@ -120,10 +125,17 @@ class _Run:
     """What waits where, and what happens next."""
 
     def __init__(
-        self, pools: Sequence[Pool], images: int, shard_size: int, failures: float, seed: int
+        self,
+        pools: Sequence[Pool],
+        images: int,
+        shard_size: int,
+        handling: float,
+        failures: float,
+        seed: int,
     ) -> None:
         self.first, self.failures, self.busy = math.inf, 0, [0.0] * len(pools)
         self._pools, self._size, self._rate = pools, shard_size, failures / 3600
+        self._handling = handling
         self._shards = math.ceil(images / shard_size)
         self._last = images - (self._shards - 1) * shard_size
         self._chance, self._done = random.Random(seed), 0
@@ -177,7 +189,7 @@ class _Run:
             worker = self._idle[operator].popleft()
             worker.shard, worker.since = self._waiting[operator].popleft(), now
             size = self._last if worker.shard == self._shards - 1 else self._size
-            whole = self._pools[operator].cost.seconds * size
+            whole = self._pools[operator].cost.seconds * size + self._handling
             until = self._chance.expovariate(self._rate) if self._rate else math.inf
             worker.fails = until < whole
             self._work(worker, min(whole, until), now)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from PIL.Image import Image
 
 from models.backends.bounds import Count
-from models.backends.grounding_dino import sized
+from models.backends.compiling import Compiling
+from models.backends.detector_pixels import DetectorPixels
 from models.backends.original.bert_tokenizer import bert_tokenizer
 from models.backends.original.checkpoint import check_checkpoint, naming, read_checkpoint
 from models.backends.original.dino_layout import LENGTH, dino_layout
@@ -41,7 +42,9 @@ class GroundingDinoPy(Runtime):
     short_side: Count | None = None
     """Pixels that the shorter side is resized to; 800 if not given."""
     long_side: Count | None = None
-    """Most pixels of the longer side; every image is padded to a square of this. 1333 if not given."""
+    """Most pixels of the longer side; 1333 if not given."""
+    pad_to: Count | None = None
+    """Sides are padded to multiples of this; if not given, to a square of the longest side."""
     separator: str = " . "
     """What stands between the phrases of a prompt."""
 
@@ -67,6 +70,7 @@ class GroundingDinoPy(Runtime):
             MissingWeights: there is no such checkpoint, or it is of another model.
             MissingDevice: there is no such GPU here.
         """
+        import torch
         from transformers import GroundingDinoImageProcessorPil
 
         device, dtype = self.place()
@@ -75,28 +79,37 @@ class GroundingDinoPy(Runtime):
             layout = dino_layout(weights)
             tokenizer = bert_tokenizer(self.text, self.revision, weights)
             model = self.prepared(dino_model(weights, layout, tokenizer), device)
-        images = sized(GroundingDinoImageProcessorPil(), self.short_side, self.long_side)
-        return PhraseDetector(forward_of(model, images, dtype), tokenizer, LENGTH, self.separator)
+        Compiling(self.compile, model)
+        pixels = DetectorPixels(
+            GroundingDinoImageProcessorPil(),
+            device,
+            torch.float32,
+            self.short_side,
+            self.long_side,
+            self.pad_to,
+        )
+        return PhraseDetector(forward_of(model, pixels, dtype), tokenizer, LENGTH, self.separator)
 
 
-def forward_of(model: Any, processor: Any, dtype: torch.dtype) -> Forward:
+def forward_of(model: Any, pixels: DetectorPixels, dtype: torch.dtype) -> Forward:
     """Of the authors' model.
 
     Args:
         model: see `dino_model`, float32.
-        processor: transformers' for Grounding DINO, so that both backends see the same pixels.
+        pixels: transformers' for Grounding DINO, so that both backends see the same.
         dtype: that it computes in, where it can.
     """
     nested = imported(f"{PACKAGE}.util.misc").NestedTensor
     device = next(model.parameters()).device
 
     def forward(images: Sequence[Image], texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        pixels = processor(images=[*images], return_tensors="pt")
-        seen = nested(pixels.pixel_values.to(device), ~pixels.pixel_mask.bool().to(device))
-        with computing_in(device, dtype), warnings.catch_warnings():
-            # Of what PyTorch has renamed since it was written.
-            warnings.simplefilter("ignore")
-            out = model(seen, captions=[*texts])
-        return out["pred_logits"], out["pred_boxes"]
+        def run(pixels_G3HW: Tensor, there_GHW: Tensor, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+            with computing_in(device, dtype), warnings.catch_warnings():
+                # Of what PyTorch has renamed since it was written.
+                warnings.simplefilter("ignore")
+                out = model(nested(pixels_G3HW, ~there_GHW), captions=[texts[place] for place in places])
+            return out["pred_logits"], out["pred_boxes"]
+
+        return pixels.run(images, run)
 
     return forward

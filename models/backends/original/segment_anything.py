@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.backends.bounds import Count
 from models.backends.box_segmenter import BoxSegmenter
+from models.backends.compiling import Compiling
 from models.backends.original.checkpoint import Weights, check_checkpoint, naming, read_checkpoint
 from models.backends.original.package import check_installed, computing_in, imported
 from models.backends.original.renamed import filled, used
@@ -56,12 +57,15 @@ class SegmentAnything(Runtime):
             MissingWeights: there is no such checkpoint, or it is of another model.
             MissingDevice: there is no such GPU here.
         """
+        import torch
+
         device, dtype = self.place()
         weights = read_checkpoint(self.model)
         with naming(self.model):
             model = self.prepared(sam_model(weights, self.decoder_heads), device)
             processor = sam_processor(sam_layout(weights, self.decoder_heads))
-        return BoxSegmenter(Model(model, dtype), processor, self.boxes_at_once)
+        Compiling(self.compile, model.image_encoder)  # pyright: ignore[reportArgumentType]
+        return BoxSegmenter(Model(model, dtype), processor, self.boxes_at_once, device, torch.float32)
 
 
 def sam_model(weights: Weights, decoder_heads: int = HEADS) -> nn.Module:
@@ -148,7 +152,7 @@ class Model:
         """(B, C, h, w), float32."""
         device = self._model.image_encoder.patch_embed.proj.weight.device
         with computing_in(device, self._dtype):
-            return self._model.image_encoder(pixels_B3HW.to(device)).float()
+            return self._model.image_encoder(pixels_B3HW).float()
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
         """An image at a time: the package decodes prompts of one."""

@@ -41,7 +41,8 @@ def test_a_probe_measures_every_operator(probed):
     assert [each["name"] for each in found["operators"]] == OPERATORS
     assert found["images"] == 8
     assert found["output"] > 1000
-    assert found["start"] > 0
+    assert found["machine"]["start"] > 0
+    assert found["machine"]["crowded"] >= 1
     for each in found["operators"]:
         assert each["cpu_seconds"] > 0
         assert 0 < sum(each["stages"].values()) <= each["seconds"] * 1.01

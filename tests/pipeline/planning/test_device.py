@@ -50,3 +50,14 @@ def test_old_times_no_longer_hold():
     _, after = device.add(object(), 5, 1, 1.0) or (0, 0)
     assert after > before
     assert device.version == after
+
+
+def test_busy_neighbours_slow_everybody_down():
+    assert run(Device(2.0, crowded=1.5), [(2, 1), (2, 1)]) == pytest.approx([3, 3])
+    assert run(Device(2.0, crowded=1.5), [(2, 1)]) == pytest.approx([2])
+    # Half of four cores busy is a third of the way from one to four.
+    assert run(Device(4.0, crowded=1.6), [(2, 1), (2, 1)]) == pytest.approx([2.4, 2.4])
+
+
+def test_a_core_by_itself_has_no_neighbours():
+    assert run(Device(1.0, crowded=3.0), [(2, 1), (2, 1)]) == pytest.approx([4, 4])

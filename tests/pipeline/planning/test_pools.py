@@ -5,6 +5,7 @@ from pipeline.config import load_config
 from pipeline.errors import UserError
 from pipeline.operators import operators
 from pipeline.planning.cluster import Cluster, seats
+from pipeline.planning.machine import Machine
 from pipeline.planning.measured import Measured
 from pipeline.planning.pools import check_fits, pools_of, sized
 from tests.pipeline.planning.pools import cost, pool
@@ -66,7 +67,9 @@ def test_workers_that_would_fill_a_gpus_memory_are_refused():
 def test_measurements_of_another_chain_are_refused():
     chain = operators(load_config(MINIATURE).stages)
     names = [operator.name for operator in chain]
-    whole = Measured(operators=[cost(name, 1) for name in names], images=1, output=1, start=0, machine="")
+    whole = Measured(
+        operators=[cost(name, 1) for name in names], images=1, output=1, machine=Machine(), processor=""
+    )
     assert [each.workers for each in pools_of(chain, whole)] == [1, 1, 1]
     with pytest.raises(UserError, match="another chain"):
         pools_of(chain, whole.model_copy(update={"operators": whole.operators[:2]}))

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from pipeline.planning.cluster import Cluster
+from pipeline.planning.machine import Machine
 from pipeline.planning.simulation import simulate
 from tests.pipeline.planning.pools import pool
 
@@ -11,7 +12,7 @@ ROOMY = Cluster(1, 64, 8)
 
 
 def test_one_worker_does_one_shard_after_another():
-    run = simulate([pool("a", 0.5, load=3)], ROOMY, images=35, shard_size=10, start=7)
+    run = simulate([pool("a", 0.5, load=3)], ROOMY, images=35, shard_size=10, machine=Machine(start=7))
     assert run.seconds == pytest.approx(7 + 3 + 35 * 0.5)
     assert run.first == pytest.approx(7 + 3 + 5)
     assert run.failures == 0
@@ -92,7 +93,22 @@ def test_seventy_six_million_images_on_a_thousand_gpus():
         pool("detect", 0.020, workers=1024, gpus=0.25, load=30),
         pool("segment", 0.030, workers=2048, gpus=0.25, load=30),
     ]
-    run = simulate(pools, Cluster(128, 64, 8), 76_000_000, 1000, start=20, failures=0.01)
+    run = simulate(pools, Cluster(128, 64, 8), 76_000_000, 1000, Machine(start=20), failures=0.01)
     assert run.failures > 0
     assert math.isfinite(run.first)
     assert run.seconds >= 76_000_000 * 0.060 / 1024
+
+
+def test_what_ray_adds_is_added_for_each_shard_and_operator():
+    pools = [pool("a", 0.1), pool("b", 0.1)]
+    plain, slow = (
+        simulate(pools, ROOMY, images=100, shard_size=10, machine=Machine(handling=handling)).seconds
+        for handling in (0.0, 0.5)
+    )
+    assert slow - plain == pytest.approx(11 * 0.5)
+
+
+def test_two_busy_cores_are_slower_than_one():
+    two = [pool("a", 0.1, workers=2, cpus=1)]
+    run = simulate(two, Cluster(1, 2, 0), images=100, shard_size=10, machine=Machine(crowded=1.4))
+    assert run.seconds == pytest.approx(5 * 1.4)

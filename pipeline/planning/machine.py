@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine adds to the work of its workers: busy neighbours, and Ray itself."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import psutil
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+
+_SPAN, _SETTLING = 1.0, 2.0
+"""Seconds that a core's speed is measured for, and that processes have to get ready in."""
+_SHARDS, _BYTES = 40, 1 << 20
+"""How many empty shards go through Ray, of what size."""
+
+
+class Machine(BaseModel):
+    """As measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    start: NonNegativeFloat = 0.0
+    """Seconds that Ray takes to start."""
+    crowded: float = Field(default=1.0, ge=1.0)
+    """How many times longer a core takes for its work while all others work too: they share caches, memory
+    and power, and two of them are often one core's two threads."""
+    handling: NonNegativeFloat = 0.0
+    """CPU seconds of Ray itself for one shard and one operator."""
+
+
+def measured_machine() -> Machine:
+    """Of this machine, in some ten seconds, in which nothing else should run."""
+    return Machine(crowded=_crowded(os.cpu_count() or 1), **_ray())
+
+
+def _crowded(cores: int) -> float:
+    if cores == 1:
+        return 1.0
+    return max(1.0, _speed(1) / _speed(cores))
+
+
+def _speed(processes: int) -> float:
+    """Of one process, work done in a second, while so many run."""
+    begin = time.time() + _SETTLING
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        done = [*pool.map(_works, [begin] * processes)]
+    return sum(done) / processes / _SPAN
+
+
+def _works(begin: float) -> int:
+    """How often a picture is decoded and some numbers multiplied, which is what stages do."""
+    stream = io.BytesIO()
+    noise_HW3 = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    Image.fromarray(noise_HW3).save(stream, "JPEG")
+    numbers_NN = np.ones((128, 128), np.float32)
+    time.sleep(max(0.0, begin - time.time()))
+    done, end = 0, time.perf_counter() + _SPAN
+    while time.perf_counter() < end:
+        Image.open(io.BytesIO(stream.getvalue())).load()
+        # By a sum over columns, so that no library takes threads of its own.
+        np.einsum("ij,jk->ik", numbers_NN, numbers_NN)
+        done += 1
+    return done
+
+
+def _ray() -> dict[str, float]:
+    """Its start, and what it does for a shard that goes from one actor to another."""
+    from pipeline.run_ray import RayOptions, connect
+
+    began = time.perf_counter()
+    connect(RayOptions())
+    import ray
+
+    # A tree of its own: what it has used so far is for its start.
+    blocks = ray.data.range(_SHARDS, override_num_blocks=_SHARDS)
+    for _ in range(2):
+        blocks = blocks.map_batches(
+            _Passes, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
+        )
+    start, used = 0.0, 0.0
+    for place, _ in enumerate(blocks.iter_batches(batch_size=None, prefetch_batches=0)):
+        if not place:
+            start, used = time.perf_counter() - began, _used()
+    handling = (_used() - used) / (_SHARDS - 1) / 3
+    ray.shutdown()
+    return {"start": start, "handling": max(0.0, handling)}
+
+
+class _Passes:
+    """An actor that makes a shard's bytes of whatever it gets."""
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        rows = len(next(iter(batch.values())))
+        return {"bytes": np.zeros((rows, _BYTES // max(1, rows)), np.uint8)}
+
+
+def _used() -> float:
+    """CPU seconds of this process and all that it has started."""
+    process = psutil.Process()
+    return sum(sum(each.cpu_times()[:2]) for each in [process, *process.children(recursive=True)])
