@@ -76,8 +76,9 @@ def main() -> None:
                 changed = replace(variant, batch=arguments.pictures or variant.batch)
                 print(_row(changed, pictures, arguments.seconds), flush=True)
         if arguments.chain:
-            told = chain_rate(Path(folder), models, pictures, arguments.chain, arguments.device)
-            print(told, flush=True)
+            for together in (False, True):
+                given = (Path(folder), models, pictures, arguments.chain, arguments.device, together)
+                print(chain_rate(*given), flush=True)
 
 
 def _models(folder: Path, layers: int | None, only: str) -> dict[str, str]:

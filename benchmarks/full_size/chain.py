@@ -22,7 +22,12 @@ _REST = ("select", "segment", "score", "write")
 
 
 def chain_rate(
-    folder: Path, models: Mapping[str, str], pictures: Sequence[bytes], count: int, device: str
+    folder: Path,
+    models: Mapping[str, str],
+    pictures: Sequence[bytes],
+    count: int,
+    device: str,
+    together: bool,
 ) -> str:
     """Images a second once the first shard is there, and of each stage's worker.
 
@@ -32,13 +37,15 @@ def chain_rate(
         pictures: JPEGs, taken over and over.
         count: how many.
         device: `cuda` or `cpu`.
+        together: whether one process has all models, or each a third of the device.
     """
     source = folder / "pictures"
-    source.mkdir()
+    source.mkdir(exist_ok=True)
     for number in range(count):
         (source / f"{number:06d}.jpg").write_bytes(pictures[number % len(pictures)])
-    config, output = folder / "chain.yaml", folder / "dataset"
-    config.write_text(yaml.safe_dump(_config(models, count, device)))
+    name = "all models in one process" if together else "a process a model"
+    config, output = folder / f"{name}.yaml", folder / name
+    config.write_text(yaml.safe_dump(chain_config(models, count, device, together)))
     command = [sys.executable, "-m", "pipeline", "build", str(config), "--input", str(source)]
     subprocess.run([*command, "--output", str(output)], cwd=_ROOT, check=True)
     marks = [
@@ -48,13 +55,15 @@ def chain_rate(
     ]
     rate = sum(rows for _, rows in marks[1:]) / (marks[-1][0] - marks[0][0])
     speeds = ", ".join(f"{stage} {speed:.0f}" for stage, speed in images_per_second(output).items())
-    return f"chain: {rate:.1f} images/s; one worker of each stage: {speeds}"
+    return f"chain, {name}: {rate:.1f} images/s; one worker of each stage: {speeds}"
 
 
-def _config(models: Mapping[str, str], count: int, device: str) -> dict[str, Any]:
+def chain_config(models: Mapping[str, str], count: int, device: str, together: bool) -> dict[str, Any]:
+    """A build's configuration; see `chain_rate`."""
     given = {"device": device, "dtype": "bfloat16"}
-    gpus = {} if device == "cpu" else {"gpus": 0.33}
-    held = {"workers": 1, "cpus": 0.5, **gpus}
+    gpus = {} if device == "cpu" else {"gpus": 1.0 if together else 0.33}
+    held: dict[str, Any] = {"workers": 1, "cpus": 0.5, "decoders": 4, **gpus}
+    beside = None if together else held
     nouns, boxes = _NAMES[FourNouns], _NAMES[FourBoxes]
     return {
         "shard_size": max(1, min(200, count // 5)),
@@ -69,12 +78,12 @@ def _config(models: Mapping[str, str], count: int, device: str) -> dict[str, Any
             "detect": {
                 "detector": {"name": "grounding_dino", "model": models["detect"], "pad_to": 64, **given},
                 "batch_size": 8,
-                "resources": held,
+                "resources": beside,
             },
             "segment": {
                 "segmenter": {"name": "sam", "model": models["segment"], **given},
                 "batch_size": 8,
-                "resources": held,
+                "resources": beside,
             },
         },
     }
