@@ -8,78 +8,13 @@ COMMAND  PYTHON_WITH_DATA_JUICER -m benchmarks.rivals.data_juicer IN OUT
 """
 
 import json
-from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import ray
 from data_juicer.config import init_configs  # pyright: ignore[reportMissingImports]
 from data_juicer.core.executor.ray_executor import RayExecutor  # pyright: ignore[reportMissingImports]
-from data_juicer.ops.base_op import OPERATORS, Mapper  # pyright: ignore[reportMissingImports]
 
-from benchmarks.rivals.chain import (
-    FIRST,
-    LIGHT,
-    SECOND,
-    TOGETHER,
-    asked,
-    pictures,
-    schema_after,
-    table_of,
-    through,
-    write_tar,
-)
-
-Samples = dict[str, list[Any]]
-
-
-class _Ours(Mapper):
-    _batched_op = True
-    names: tuple[str, ...] = ()
-    before: tuple[str, ...] = ()
-
-    def process_batched(self, samples: Samples) -> Samples:
-        table = pa.Table.from_pydict(samples, schema_after(self.before))
-        return through(self.names, table).to_pydict()
-
-
-@OPERATORS.register_module("subjects_read_mapper")
-class Read(_Ours):
-    """Files to rows."""
-
-    def process_batched(self, samples: Samples) -> Samples:
-        """A hundred files."""
-        paths = [Path(images[0]) for images in samples["images"]]
-        return through(LIGHT, table_of(paths)).to_pydict()
-
-
-@OPERATORS.register_module("subjects_first_mapper")
-class First(_Ours):
-    """Captions, nouns and boxes."""
-
-    names, before = FIRST, LIGHT
-
-
-@OPERATORS.register_module("subjects_second_mapper")
-class Second(_Ours):
-    """Masks and scores."""
-
-    names, before = SECOND, LIGHT + FIRST
-
-
-@OPERATORS.register_module("subjects_write_mapper")
-class Write(_Ours):
-    """A tar."""
-
-    def __init__(self, output: str = "", **options: Any) -> None:
-        super().__init__(**options)
-        self._output = output
-
-    def process_batched(self, samples: Samples) -> Samples:
-        """A hundred rows; their names are left."""
-        table = pa.Table.from_pydict(samples, schema_after(LIGHT + FIRST + SECOND))
-        write_tar(Path(self._output, f"{samples['key'][0]}.tar"), table)
-        return {"key": samples["key"]}
+import benchmarks.rivals.data_juicer_operators  # noqa: F401 (it makes them known)
+from benchmarks.rivals.chain import TOGETHER, asked, pictures
 
 
 def main() -> None:
