@@ -7,7 +7,7 @@ SCENES ?= 300
 
 ORIGINAL := .venv-original
 
-.PHONY: setup demo test test-original lint fmt clean
+.PHONY: setup demo test test-original rivals lint fmt clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -34,6 +34,18 @@ $(ORIGINAL)/.ready: pyproject.toml constraints.txt tests/original/torchvision_on
 
 test-original: $(ORIGINAL)/.ready
 	$(ORIGINAL)/bin/python -m pytest tests/original
+
+# Frameworks that builds are measured beside (`python -m benchmarks.rivals`), each in an environment of its own: some
+# of what they need is pinned to other versions than ours.
+rivals: setup .venv-data-juicer/.ready .venv-nemo-curator/.ready
+
+.venv-data-juicer/.ready: FRAMEWORK := py-data-juicer==1.6.1
+.venv-nemo-curator/.ready: FRAMEWORK := nemo-curator==1.4.0
+.venv-data-juicer/.ready .venv-nemo-curator/.ready: pyproject.toml constraints.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) || python3 -m venv $(@D)
+	@grep -E '^(torch|transformers|tokenizers|huggingface-hub|ray|spacy|numpy|pyarrow|pillow|webdataset)==' constraints.txt > $(@D)/versions.txt
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/versions.txt -e . $(FRAMEWORK)
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .
