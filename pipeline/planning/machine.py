@@ -18,6 +18,10 @@ _SPAN, _SETTLING = 1.0, 2.0
 """Seconds that a core's speed is measured for, and that processes have to get ready in."""
 _SHARDS, _BYTES = 40, 1 << 20
 """How many empty shards go through Ray, of what size."""
+_OPERATORS = 3
+"""That they go through."""
+_WAITING = 4.0
+"""Seconds in which Ray has nothing to do."""
 
 
 class Machine(BaseModel):
@@ -32,6 +36,8 @@ class Machine(BaseModel):
     and power, and two of them are often one core's two threads."""
     handling: NonNegativeFloat = 0.0
     """CPU seconds of Ray itself for one shard and one operator."""
+    standing: NonNegativeFloat = 0.0
+    """Cores that Ray takes for itself as long as a run goes on, whatever there is to do."""
 
 
 def measured_machine() -> Machine:
@@ -70,7 +76,7 @@ def _works(begin: float) -> int:
 
 
 def _ray() -> dict[str, float]:
-    """Its start, and what it does for a shard that goes from one actor to another."""
+    """Its start, what it does for a shard that goes from one actor to another, and what while it waits."""
     from pipeline.run_ray import RayOptions, connect
 
     began = time.perf_counter()
@@ -79,7 +85,7 @@ def _ray() -> dict[str, float]:
 
     # A tree of its own: what it has used so far is for its start.
     blocks = ray.data.range(_SHARDS, override_num_blocks=_SHARDS)
-    for _ in range(2):
+    for _ in range(_OPERATORS - 1):
         blocks = blocks.map_batches(
             _Passes, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
         )
@@ -87,9 +93,24 @@ def _ray() -> dict[str, float]:
     for place, _ in enumerate(blocks.iter_batches(batch_size=None, prefetch_batches=0)):
         if not place:
             start, used = time.perf_counter() - began, _used()
-    handling = (_used() - used) / (_SHARDS - 1) / 3
+    handling = (_used() - used) / (_SHARDS - 1) / _OPERATORS
+    standing = _standing()
     ray.shutdown()
-    return {"start": start, "handling": max(0.0, handling)}
+    return {"start": start, "handling": handling, "standing": standing}
+
+
+def _standing() -> float:
+    """Cores, while a worker does nothing that counts."""
+    import ray
+
+    def waits(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        time.sleep(_WAITING)
+        return batch
+
+    blocks = ray.data.range(2, override_num_blocks=2).map_batches(waits, batch_size=None, concurrency=1)
+    marks = [(time.perf_counter(), _used()) for _ in blocks.iter_batches(batch_size=None, prefetch_batches=0)]
+    (began, before), (ended, after) = marks
+    return (after - before) / (ended - began)
 
 
 class _Passes:

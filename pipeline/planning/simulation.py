@@ -29,6 +29,8 @@ _SHARDS, _SHARDS_A_WORKER = 40_000, 10
 """Enough of them to know how a run goes on."""
 
 _IDEAL = Machine()
+_LEAST = 0.1
+"""Cores that are left to workers, whatever Ray takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def _whole(
     devices: dict[Seat, Device] = {}
     for operator, some in enumerate(places):
         for seat in some:
-            device = Device(cluster.cpus, machine.crowded) if seat.gpu is None else Device(1.0)
+            cores = max(_LEAST, cluster.cpus - machine.standing)
+            device = Device(cores, machine.crowded) if seat.gpu is None else Device(1.0)
             run.load(_Worker(operator, devices.setdefault(seat, device)), start)
     now = run.until_done()
     busy = [spent / (pool.workers * (now - start)) for spent, pool in zip(run.busy, pools, strict=True)]

@@ -112,3 +112,9 @@ def test_two_busy_cores_are_slower_than_one():
     two = [pool("a", 0.1, workers=2, cpus=1)]
     run = simulate(two, Cluster(1, 2, 0), images=100, shard_size=10, machine=Machine(crowded=1.4))
     assert run.seconds == pytest.approx(5 * 1.4)
+
+
+def test_what_ray_takes_all_the_time_is_not_for_workers():
+    two = [pool("a", 0.1, workers=2, cpus=1)]
+    run = simulate(two, Cluster(1, 2, 0), images=100, shard_size=10, machine=Machine(standing=0.4))
+    assert run.seconds == pytest.approx(5 * 2 / 1.6)
