@@ -45,8 +45,9 @@ class DetectorPixels:
             long: most pixels of the longer side; likewise.
             pad_to: sides are padded to a multiple of this; if not given, to a square of the longest.
         """
-        short, self._long = short or processor.size["shortest_edge"], long or processor.size["longest_edge"]
-        self._pixels = Pixels(processor, device, dtype, shortest(short, self._long))
+        least: int = short or processor.size["shortest_edge"]
+        self._long: int = long or processor.size["longest_edge"]
+        self._pixels = Pixels(processor, device, dtype, shortest(least, self._long))
         self._device, self._pad_to = device, pad_to
 
     def run(self, images: Sequence[Image], model: Run) -> tuple[Tensor, Tensor]:

@@ -103,11 +103,9 @@ def _standing() -> float:
     """Cores, while a worker does nothing that counts."""
     import ray
 
-    def waits(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        time.sleep(_WAITING)
-        return batch
-
-    blocks = ray.data.range(2, override_num_blocks=2).map_batches(waits, batch_size=None, concurrency=1)
+    blocks = ray.data.range(2, override_num_blocks=2).map_batches(
+        _Waits, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
+    )
     marks = [(time.perf_counter(), _used()) for _ in blocks.iter_batches(batch_size=None, prefetch_batches=0)]
     (began, before), (ended, after) = marks
     return (after - before) / (ended - began)
@@ -119,6 +117,14 @@ class _Passes:
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         rows = len(next(iter(batch.values())))
         return {"bytes": np.zeros((rows, _BYTES // max(1, rows)), np.uint8)}
+
+
+class _Waits:
+    """An actor that does nothing for a while."""
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        time.sleep(_WAITING)
+        return batch
 
 
 def _used() -> float:
