@@ -42,7 +42,7 @@ def blip2(folder: Path, layers: int | None = None) -> Path:
         vision_config={"num_hidden_layers": layers or 39},
         qformer_config={"num_hidden_layers": layers or 12},
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids(["<image>"])[0],
+        image_token_index=tokenizer.get_vocab()["<image>"],
     )
     model = _made(Blip2ForConditionalGeneration, config)
     model.generation_config.eos_token_id = None
