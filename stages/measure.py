@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure a set. In: pictures, entities, references. Out: each picture's values by name."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -39,9 +40,9 @@ class Measure(Stage):
         def work(asked: list[SetRow], rows: list[Row]) -> Sequence[Outcome]:
             images = image_set(asked, rows)
             scores: list[Scores] = [found_of(picture) for picture in images.pictures]
-            for measure in measures:
+            for metric, measure in zip(self.metrics, measures, strict=True):
                 for known, more in zip(scores, measure(images), strict=True):
-                    known.update(more)
+                    known.update(_finite(more, metric))
             return [
                 {"scores": [{"name": name, "value": value} for name, value in each.items()]}
                 for each in scores
@@ -64,6 +65,14 @@ def image_set(asked: Sequence[SetRow], rows: Sequence[Row]) -> ImageSet:
         style=style_pictures(*given),
         truth=tuple(row.truth for row in asked),
     )
+
+
+def _finite(scores: Scores, metric: str) -> Scores:
+    """Numbers that means can be taken of, or a reason why this set has none."""
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"metric '{metric}' says {value} for {name}")
+    return scores
 
 
 def found_of(picture: Pictured) -> Scores:

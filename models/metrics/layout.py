@@ -2,7 +2,7 @@
 """Layout diversity (ConsiStory, appendix C): how far apart a subject's points are in two pictures.
 
 The paper finds these points by features of the UNet; here it is by those of a DINO, which every picture has,
-whatever drew it. Tables divide by what the model alone has.
+whatever drew it.
 
 Shapes: P patches of a picture, D width.
 """

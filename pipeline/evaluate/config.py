@@ -168,10 +168,16 @@ def _settings(methods: Mapping[str, Any], where: str) -> dict[str, Setting]:
 def _setting(name: str, values: Mapping[str, Any], where: str) -> Setting:
     check_name(name, f"{where}: a method")
     place = f"{where}: methods.{name}"
+    _check_mapping(values, place)
     setting = _checked_setting({"method": name, **values}, place)
     if setting.style is not None:
         _checked_setting(setting.style, f"{place}.style")
     return setting
+
+
+def _check_mapping(values: Any, place: str) -> None:
+    if not isinstance(values, Mapping):
+        raise UserError(f"{place}: expected names and values, such as {{}}, got {values!r}")
 
 
 def _checked_setting(values: Mapping[str, Any], place: str) -> Setting:
@@ -188,6 +194,7 @@ def _checked_setting(values: Mapping[str, Any], place: str) -> Setting:
 
 
 def _metric(name: str, values: Mapping[str, Any], where: str) -> Any:
+    _check_mapping(values, f"{where}: metrics.{name}")
     try:
         cls = metric_class(str(values.get("name", name)))
     except LookupError as error:

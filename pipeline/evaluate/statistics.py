@@ -16,6 +16,8 @@ import numpy as np
 from scipy.stats import bootstrap, rankdata
 
 _RESAMPLES = 2000
+_ENOUGH = 6
+"""Subjects below which even all of one sign are no more than chance at 95 % (the sign test)."""
 BySubject = Mapping[str, float]
 Picture = tuple[str, int, int]
 """Subject, seed, place of the prompt."""
@@ -32,8 +34,8 @@ class Estimate:
 
     @property
     def apart(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.subjects > 1 and (self.low > 0 or self.high < 0)
+        """Whether the interval leaves 0 out, and is of as many subjects as that takes."""
+        return self.subjects >= _ENOUGH and (self.low > 0 or self.high < 0)
 
 
 def by_subject(values: Mapping[Picture, float]) -> dict[str, float]:

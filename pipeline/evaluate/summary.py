@@ -83,7 +83,8 @@ def summed_up(rows: Sequence[Row], config: EvaluateConfig) -> list[Method]:
 
 
 def _values(by_setting: Mapping[str, Sequence[Row]]) -> Values:
-    metrics = sorted({name for some in by_setting.values() for row in some for name in row["scores"]})
+    there = {name: [row for row in some if row["status"] == OK] for name, some in by_setting.items()}
+    metrics = sorted({name for some in there.values() for row in some for name in row["scores"]})
     found = {
         metric: {
             name: {
@@ -91,7 +92,7 @@ def _values(by_setting: Mapping[str, Sequence[Row]]) -> Values:
                 for row in some
                 if metric in row["scores"]
             }
-            for name, some in by_setting.items()
+            for name, some in there.items()
         }
         for metric in metrics
     }

@@ -82,9 +82,7 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
     parts = ["\n".join(_values(values, names, "Means over subjects with 95 % intervals."))]
     for count in sorted({count for method in methods for count in method.by_count}):
         some = [(method, method.by_count[count]) for method in methods if count in method.by_count]
-        parts.append(
-            "\n".join(_values(some, names, f"The same of pictures with {counted(count, 'subject')}."))
-        )
+        parts.append("\n".join(_values(some, names, f"The same of sets of {counted(count, 'subject')}.")))
     parts.append("\n".join(_differences(methods, config.baseline, names)))
     parts.append("\n".join(_compared(methods, names)))
     parts.append("\n".join(_costs(methods)))
@@ -126,14 +124,21 @@ def _values(rows: Sequence[tuple[Method, Estimates]], names: Mapping[str, str], 
     yield _line("method", "pictures", *names.values())
     yield _rule(len(names) + 2)
     for method, values in rows:
-        of = f"{method.drawn} of {method.pictures}"
-        yield _line(method.name, of, *(told(values.get(name)) for name in names))
+        yield _line(method.name, _drawn(method, values), *(told(values.get(name)) for name in names))
+
+
+def _drawn(method: Method, values: Estimates) -> str:
+    """Pictures of all, or sets of what a part of them are."""
+    if values is method.values:
+        return f"{method.drawn} of {method.pictures}"
+    return counted(max(each.subjects for each in values.values()), "set") if values else "-"
 
 
 def _differences(methods: Sequence[Method], baseline: str, names: Mapping[str, str]) -> Iterator[str]:
     rows = {method.name: method.differences for method in methods if method.differences}
     about = (
-        f"Differences from {baseline} on the same pictures asked for; bold where the interval leaves out 0."
+        f"Differences from {baseline} on the same pictures asked for; bold where the interval leaves out 0 "
+        "and there are six subjects or more."
     )
     yield from _apart_rows(rows, names, about)
 

@@ -240,3 +240,17 @@ def test_a_set_is_drawn_in_the_samplers_batches_to_the_same_pictures():
         assert apart.max() <= 3
     first, second = drawn[0]["image"].to_pylist()
     assert first != second
+
+
+class _Unsure:
+    """A metric that is not sure of anything."""
+
+    def load(self):
+        return lambda images: [{"unsure": float("nan")} for _ in images.pictures]
+
+
+def test_a_score_that_is_no_number_is_an_error_with_the_metrics_name():
+    table = Find(detect=DETECT, segment=SEGMENT).setup()(drawn())
+    for row in Measure(metrics={"unsure": _Unsure()}).setup()(table).to_pylist():
+        assert (row["status"], row["stage"]) == ("error", "measure")
+        assert row["detail"] == "metric 'unsure' says nan for unsure"

@@ -49,6 +49,14 @@ def test_a_picture_that_is_not_there_is_counted_and_told():
     assert "- late: 1 of 1, generate: cannot_run: no weights" in markdown([plain, late], CONFIG, None)
 
 
+def test_what_is_no_sample_is_in_no_mean():
+    rows = [row("plain", "a", 0, {"dino_whole_pairs": 0.5})]
+    rows += [row("plain", "b", 0, {"dino_whole_pairs": 0.9}, status="error", stage="write", reason="x")]
+    (plain,) = summed_up(rows, CONFIG)
+    assert plain.drawn == 1
+    assert plain.values["dino_whole_pairs"].mean == 0.5
+
+
 def test_differences_are_of_the_same_subjects():
     rows = [row("plain", n, s, {"dino_whole_pairs": 0.1 * k}) for k, n in enumerate("abcd") for s in (0, 1)]
     rows += [row("good", n, 0, {"dino_whole_pairs": 0.1 * k + 0.2}) for k, n in enumerate("abc")]
@@ -96,8 +104,8 @@ def test_what_the_judge_reads_stands_beside_how_well_it_reads():
 
 
 def test_pairs_that_are_asked_for_are_compared_picture_by_picture():
-    rows = [row("late", n, s, {"dino_subject_pairs": 0.1 * k}) for k, n in enumerate("abc") for s in (0, 1)]
-    rows += [row("good", n, 0, {"dino_subject_pairs": 0.1 * k + 0.2}) for k, n in enumerate("abc")]
+    rows = [row("late", n, s, {"dino_subject_pairs": 0.1 * k}) for k, n in enumerate("abcef") for s in (0, 1)]
+    rows += [row("good", n, 0, {"dino_subject_pairs": 0.1 * k + 0.2}) for k, n in enumerate("abcef")]
     # Only the picture that both have counts.
     rows += [
         row("late", "d", 0, {"dino_subject_pairs": 0.0}),
@@ -120,5 +128,12 @@ def test_numbers_of_subjects_have_tables_of_their_own():
     assert plain.values["judge_noun"].mean == 0.5
     assert {count: found["judge_noun"].mean for count, found in plain.by_count.items()} == {1: 1.0, 2: 0.0}
     table = markdown([plain], config, None)
-    assert "The same of pictures with 1 subject." in table
-    assert "The same of pictures with 2 subjects." in table
+    assert "The same of sets of 1 subject." in table
+    assert "The same of sets of 2 subjects." in table
+    assert "| plain | 1 set | 1.000" in table
+
+
+def test_few_subjects_are_never_bold():
+    rows = [row("plain", n, 0, {"dino_subject_pairs": 0.0}) for n in "abcde"]
+    rows += [row("good", n, 0, {"dino_subject_pairs": 0.2}) for n in "abcde"]
+    assert "| good | +0.200 (+0.200 to +0.200) |" in markdown(summed_up(rows, CONFIG), CONFIG, None)
