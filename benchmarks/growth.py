@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -21,8 +20,8 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from benchmarks.quality import CONFIG
+from benchmarks.steady import steady
 from models.miniature.world import write_scenes
-from pipeline.events import read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +73,10 @@ def built(images: Path, output: Path, count: int) -> Grown:
     held = _watched(process)
     if process.wait():
         raise SystemExit(f"the build of {count} images failed")
-    marks = [
-        (datetime.fromisoformat(event["time"]).timestamp(), event["rows"])
-        for event in read_events(output)
-        if event["event"] == "shard"
-    ]
-    rows = sum(number for _, number in marks[1:])
+    run = steady(output)
     return Grown(
-        marks[0][0] - began,
-        rows / (marks[-1][0] - marks[0][0]),
+        run.first - began,
+        run.rate,
         max(held) / 2**20,
         median(held[len(held) // 2 :]) / 2**20,
     )

@@ -6,15 +6,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.full_size.fixed import FourBoxes, FourNouns
+from benchmarks.steady import steady
 from pipeline.dataset.timings import images_per_second
-from pipeline.events import read_events
 
 _ROOT = Path(__file__).parents[2]
 _NAMES = {kind: f"benchmarks.full_size.fixed:{kind.__name__}" for kind in (FourNouns, FourBoxes)}
@@ -48,14 +47,8 @@ def chain_rate(
     config.write_text(yaml.safe_dump(chain_config(models, count, device, together)))
     command = [sys.executable, "-m", "pipeline", "build", str(config), "--input", str(source)]
     subprocess.run([*command, "--output", str(output)], cwd=_ROOT, check=True)
-    marks = [
-        (datetime.fromisoformat(event["time"]).timestamp(), event["rows"])
-        for event in read_events(output)
-        if event["event"] == "shard"
-    ]
-    rate = sum(rows for _, rows in marks[1:]) / (marks[-1][0] - marks[0][0])
     speeds = ", ".join(f"{stage} {speed:.0f}" for stage, speed in images_per_second(output).items())
-    return f"chain, {name}: {rate:.1f} images/s; one worker of each stage: {speeds}"
+    return f"chain, {name}: {steady(output).rate:.1f} images/s; one worker of each stage: {speeds}"
 
 
 def chain_config(models: Mapping[str, str], count: int, device: str, together: bool) -> dict[str, Any]:

@@ -40,7 +40,10 @@ class EmbeddingMetric(EncoderMetric):
         processors, models = self.parts()
         processor = pretrained(processors, self.model, self.revision)
         model = pretrained_model(models, self.model, self.revision, dtype, **self.options())
-        return Embedder(self, processor, self.prepared(model, device))
+        model = self.prepared(model, device)
+        if self.compile:
+            model.compile()
+        return Embedder(self, processor, model)
 
 
 class _Loaded:

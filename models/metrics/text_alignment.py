@@ -54,6 +54,9 @@ class TextMetric(EncoderMetric):
         processor = pretrained(processors, self.model, self.revision)
         tokenizer = pretrained(tokenizers, self.model, self.revision)
         model = self.prepared(pretrained_model(models, self.model, self.revision, dtype), device)
+        if self.compile:
+            # Pictures go through this part alone.
+            model.vision_model.compile()
         return _Loaded(self, processor, tokenizer, model)
 
 
