@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from annotated_types import Interval
+
+from models.backends.bounds import Count
 from models.backends.runtime import Runtime
 from models.backends.weights import located, pretrained
 
@@ -22,10 +25,10 @@ class TextToImage(Runtime):
     """A text-to-image pipeline and how it samples."""
 
     model: str = "miniature:text2image"
-    steps: int = 30
-    guidance: float = 5.0
-    batch_size: int = 8
-    size: int | None = None
+    steps: Count = 30
+    guidance: Annotated[float, Interval(ge=0, le=1000)] = 5.0
+    batch_size: Count = 8
+    size: Count | None = None
     """Pixels of a side; the model's own if not given."""
 
     def __post_init__(self) -> None:

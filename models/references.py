@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,27 +25,47 @@ class BadReference(ValueError):
     """A picture of a subject cannot be had: one line that says which and why."""
 
 
-def opened_reference(name: str) -> Image.Image:
+def digest_of_reference(name: str) -> str | None:
+    """SHA-256 of a picture's file; None of what is drawn from its name.
+
+    Raises:
+        BadReference: there is none of that name, or it cannot be read.
+    """
+    return None if name.startswith(_WORLD) else sha256(_bytes(name)).hexdigest()
+
+
+def opened_reference(name: str, digest: str | None = None) -> Image.Image:
     """A picture, RGB and upright.
 
     Args:
         name: a path, `miniature:cat-red-blue-striped-slim-1/2` for the third picture of an identity, or
             `miniature:style/sunset/2` for the third one in a style, of other subjects.
+        digest: SHA-256 that its file has to have; any if None.
 
     Raises:
-        BadReference: there is none of that name, or it cannot be read.
+        BadReference: there is none of that name, it cannot be read, or is another one.
     """
     if name.startswith(_STYLE):
         return _styled(name)
     if name.startswith(_WORLD):
         return _rendered(name)
+    stored = _bytes(name)
+    if digest is not None and sha256(stored).hexdigest() != digest:
+        raise BadReference(f"{name} has changed since the run began; start it again with --overwrite")
     try:
-        with Image.open(Path(name).expanduser()) as image:
+        with Image.open(BytesIO(stored)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadReference(f"{name} is no picture that can be read: {error}") from error
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        return Path(name).expanduser().read_bytes()
     except FileNotFoundError as error:
         raise BadReference(f"no picture {name}; give the path of one") from error
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise BadReference(f"{name} is no picture that can be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise BadReference(f"{name} cannot be read: {error}") from error
 
 
 def names_of_identity(identity: Identity, count: int) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import pyarrow as pa
+from PIL.Image import Image
 
 from models.references import opened_reference
 from stages.base import Resources, Stage, TableFunction
@@ -46,27 +47,27 @@ class References(Stage):
         finder = finder_of(self.detect, self.select, self.segment)
 
         @lru_cache(_KEPT)
-        def found(name: str, word: str) -> Row:
-            return _reference(finder, name, word)
+        def found(name: str, digest: str | None, word: str) -> Row:
+            return _reference(finder, opened_reference(name, digest), word)
 
         def work(asked: list[SetRow], rows: list[Row]) -> Sequence[Outcome]:
             first = [
-                {"subject": place, **found(name, each.word)}
+                {"subject": place, **found(name, digest, each.word)}
                 for place, each in enumerate(asked[0].individuals)
-                for name in each.references
+                for name, digest in each.given
             ]
             style = asked[0].style
             first += [
-                {"subject": len(asked[0].individuals), "image": encoded(opened_reference(name)), "rle": None}
-                for name in (style.references if style else ())
+                {"subject": len(asked[0].individuals), "image": encoded(opened_reference(*each)), "rle": None}
+                for each in (style.given if style else ())
             ]
             return [{"references": first if place == 0 else None} for place in range(len(rows))]
 
         return set_function(self, "references", work)
 
 
-def _reference(finder: Finder, name: str, word: str) -> dict[str, Any]:
-    image = encoded(opened_reference(name))
+def _reference(finder: Finder, picture: Image, word: str) -> dict[str, Any]:
+    image = encoded(picture)
     (entities,) = finder([image], [nouns_of([word], word)])
     best: Entity | None = next(iter(entities), None)
     return {"image": image, "rle": best["rle"] if best else None}

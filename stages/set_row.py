@@ -7,7 +7,7 @@ A set is all prompts of one method, one choice of subjects and one seed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -23,10 +23,17 @@ class Individual:
     """What prompts call it."""
     references: tuple[str, ...] = ()
     """Given pictures, see `models.references`."""
+    digests: tuple[str | None, ...] = ()
+    """Of the pictures, see `models.references.digest_of_reference`; pictures may be any if not given."""
     captions: tuple[str, ...] = ()
     """Of the pictures, each with the word once; simple ones where not given."""
     prompt: str | None = None
     """That it is first drawn with, by methods that draw it themselves; of the word alone if not given."""
+
+    @property
+    def given(self) -> list[tuple[str, str | None]]:
+        """Each picture's name and digest."""
+        return list(zip(self.references, self.digests or (None,) * len(self.references), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,5 +92,5 @@ class SetRow:
 
 
 def _individual(told: Mapping[str, Any]) -> Individual:
-    lists: dict[str, Sequence[str]] = {name: tuple(told[name]) for name in ("references", "captions")}
+    lists = {name: tuple(told[name]) for name in ("references", "digests", "captions")}
     return Individual(**{**told, **lists})

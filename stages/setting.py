@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,7 @@ class Setting:
     """That differ from the method's own."""
     learned_as: str | None = None
     """The name of another setting whose subjects are used, as they were learnt there."""
-    given: int | None = None
+    given: Annotated[int, Ge(1)] | None = None
     """How many of a subject's pictures the method is shown; all if null."""
     model: str | None = None
     """Of methods with a model of their own, such as Subject-Diffusion's export."""

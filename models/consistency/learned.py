@@ -9,15 +9,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
 
-from models.consistency.state import State
+from models.consistency.state import BadState, State
 
-_SECONDS = "learned.json"
+_ABOUT = "learned.json"
 
 
 def learned(folder: Path, learn: Callable[[], State]) -> tuple[State, float]:
     """What is kept of a subject; it is learnt first where nothing is, by one process while others wait.
+
+    What is kept has the digests of its files beside it: what is damaged is learnt again.
 
     Args:
         folder: of the state, made here; it is there as a whole or not at all.
@@ -27,22 +30,48 @@ def learned(folder: Path, learn: Callable[[], State]) -> tuple[State, float]:
         The state, and how many seconds it took to learn, then.
 
     Raises:
-        BadState: what is kept is damaged.
+        BadState: what has just been written is damaged.
         OSError: the folder cannot be written to.
     """
     with _alone(folder.with_name(f".{folder.name}.lock")):
-        if not (folder / _SECONDS).is_file():
-            began = time.perf_counter()
-            state = learn()
-            seconds = time.perf_counter() - began
-            partial = folder.with_name(f".{folder.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            state.save(partial)
-            (partial / _SECONDS).write_text(json.dumps({"seconds": seconds}) + "\n")
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    # Read by whoever learnt it too, so that all draw with the same.
-    return State.load(folder), float(json.loads((folder / _SECONDS).read_text())["seconds"])
+        try:
+            return _kept(folder)
+        except BadState:
+            _keep(folder, learn)
+        # Read by whoever learnt it too, so that all draw with the same.
+        return _kept(folder)
+
+
+def _keep(folder: Path, learn: Callable[[], State]) -> None:
+    began = time.perf_counter()
+    state = learn()
+    seconds = time.perf_counter() - began
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    state.save(partial)
+    (partial / _ABOUT).write_text(json.dumps({"seconds": seconds, "sha256": _digests(partial)}) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _kept(folder: Path) -> tuple[State, float]:
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+        seconds, digests = float(about["seconds"]), about["sha256"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadState(f"{folder} holds nothing that was learnt: {error}") from error
+    if _digests(folder) != digests:
+        raise BadState(f"{folder} is not as it was written")
+    return State.load(folder), seconds
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file but the one that they are kept in."""
+    found = {}
+    for path in sorted(each for each in folder.iterdir() if each.name != _ABOUT and each.is_file()):
+        with path.open("rb") as file:
+            found[path.name] = file_digest(file, "sha256").hexdigest()
+    return found
 
 
 @contextmanager

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Interval
 
-from models.consistency.registry import METHODS, entry
 from models.generation import TextToImage
-from models.metrics import metric_class
 from pipeline.config import BuildConfig, apply_override
 from pipeline.dataset.layout import EVALUATION as EVALUATION_SPLIT
 from pipeline.errors import UserError
 from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
+from pipeline.evaluate.entries import metric_of, settings_of
+from pipeline.evaluate.given import with_digests
 from pipeline.evaluate.prompt_file import read_protocol
-from pipeline.evaluate.sets import Protocol, Reported, check_name, checked
+from pipeline.evaluate.sets import Protocol, Reported, checked
 from pipeline.evaluate.world import World, world_protocol
 from pipeline.fields import build, check_keys, nearest, settable
 from pipeline.yaml_file import read_yaml
@@ -54,7 +54,7 @@ class _Given:
     """Path of a protocol's file, beside this one."""
     dreambench: DreamBench | None = None
     """Sets of a local folder in DreamBench's layout."""
-    seeds: tuple[Annotated[int, Ge(0)], ...] = (0,)
+    seeds: tuple[Annotated[int, Interval(ge=0, lt=2**32)], ...] = (0,)
     sampler: TextToImage = field(default_factory=TextToImage)
     negative: str | None = None
     baseline: str = "plain"
@@ -112,21 +112,17 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
     check_keys(values, {**settable(_Given), **dict.fromkeys(("methods", "metrics"))}, path.name)
     methods, metrics = (_mapping(values.pop(name, None), name, path) for name in ("methods", "metrics"))
     given = build(_Given, values, path.name)
-    settings = _settings(methods, path.name)
-    for place, name in [
-        ("baseline", given.baseline),
-        *(("comparisons", each) for pair in given.comparisons for each in pair),
-    ]:
-        if name not in settings:
-            raise UserError(f"{path.name}: {place}: no method is called '{name}'{nearest(name, settings)}")
+    settings = settings_of(methods, path.name)
+    _check_names(given, settings, path.name)
     if not given.seeds or len({*given.seeds}) < len(given.seeds):
         raise UserError(f"{path.name}: seeds are {[*given.seeds]}; give at least one, each once")
-    protocol = checked(_protocol(given, path), given.prompts or path.name)
+    where = given.prompts or path.name
+    protocol = with_digests(checked(_protocol(given, path), where), where)
     rows = [build(Reported, row, f"{path.name}: reported.{k}") for k, row in enumerate(given.reported)]
     return EvaluateConfig(
         protocol=replace(protocol, reported=tuple(rows)),
         settings=settings,
-        metrics={name: _metric(name, values, path.name) for name, values in metrics.items()},
+        metrics={name: metric_of(name, values, path.name) for name, values in metrics.items()},
         seeds=given.seeds,
         sampler=given.sampler,
         negative=given.negative,
@@ -135,6 +131,18 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
         finding=given.finding,
         workers=given.workers,
     )
+
+
+def _check_names(given: _Given, settings: Mapping[str, Setting], where: str) -> None:
+    for place, name in [
+        ("baseline", given.baseline),
+        *(("comparisons", each) for pair in given.comparisons for each in pair),
+    ]:
+        if name not in settings:
+            raise UserError(f"{where}: {place}: no method is called '{name}'{nearest(name, settings)}")
+    for one, other in given.comparisons:
+        if one == other:
+            raise UserError(f"{where}: comparisons: '{one}' is compared with itself; name two methods")
 
 
 def _mapping(values: Any, name: str, path: Path) -> Mapping[str, Any]:
@@ -152,53 +160,3 @@ def _protocol(given: _Given, path: Path) -> Protocol:
         return dreambench_protocol(given.dreambench, path.parent)
     assert given.prompts is not None
     return read_protocol(path.parent / given.prompts)
-
-
-def _settings(methods: Mapping[str, Any], where: str) -> dict[str, Setting]:
-    found = {name: _setting(name, values, where) for name, values in methods.items()}
-    for name, setting in found.items():
-        if setting.learned_as is not None and setting.learned_as not in found:
-            raise UserError(
-                f"{where}: methods.{name}.learned_as: no method is called '{setting.learned_as}'"
-                f"{nearest(setting.learned_as, found)}"
-            )
-    return found
-
-
-def _setting(name: str, values: Mapping[str, Any], where: str) -> Setting:
-    check_name(name, f"{where}: a method")
-    place = f"{where}: methods.{name}"
-    _check_mapping(values, place)
-    setting = _checked_setting({"method": name, **values}, place)
-    if setting.style is not None:
-        _checked_setting(setting.style, f"{place}.style")
-    return setting
-
-
-def _check_mapping(values: Any, place: str) -> None:
-    if not isinstance(values, Mapping):
-        raise UserError(f"{place}: expected names and values, such as {{}}, got {values!r}")
-
-
-def _checked_setting(values: Mapping[str, Any], place: str) -> Setting:
-    setting = build(Setting, values, place)
-    try:
-        kind = entry(setting.method)
-        usual = kind.defaults()
-    except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{place}.method: no such method{nearest(setting.method, METHODS)}") from error
-    known = {each.name: getattr(usual, each.name) for each in fields(usual)}
-    # Raises on unknown keys and on values that make no sense.
-    build(type(usual), {**known, **setting.options}, f"{place}.options")
-    return setting
-
-
-def _metric(name: str, values: Mapping[str, Any], where: str) -> Any:
-    _check_mapping(values, f"{where}: metrics.{name}")
-    try:
-        cls = metric_class(str(values.get("name", name)))
-    except LookupError as error:
-        raise UserError(f"{where}: metrics.{name}: {error}") from error
-    return build(
-        cls, {key: each for key, each in values.items() if key != "name"}, f"{where}: metrics.{name}"
-    )

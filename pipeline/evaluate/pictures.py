@@ -60,10 +60,10 @@ def _rows(root: Path, shard: ShardFiles) -> Iterator[Row]:
         told |= {"prompt": asked.get("prompt"), "scores": _scores(row), "image": None}
         if row["status"] == OK:
             told["image"] = f"images/{setting}/{name}/{seed:04d}-{told['place']:02d}.jpg"
-            path = root / told["image"]
-            # A set comes out the same each time, and --overwrite removes what another one has left.
-            if not path.is_file() or path.stat().st_size != row["jpg_size"]:
-                replace(path, stored(shard.tar, row["jpg_offset"], row["jpg_size"]))
+            path, kept = root / told["image"], stored(shard.tar, row["jpg_offset"], row["jpg_size"])
+            # Somebody may have changed it, or an earlier run have left another.
+            if not path.is_file() or path.read_bytes() != kept:
+                replace(path, kept)
         yield told
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from pipeline.wording import counted
 from stages.set_row import Individual
 
 _NAME = re.compile(r"[\w+@=][\w .,+@=-]*")
+_LONGEST = 200
+"""Bytes that a folder's name may have, with room for what is written beside."""
 Box = tuple[float, float, float, float]
 
 
@@ -42,7 +44,7 @@ class Reported:
     """A row that somebody else has published."""
 
     method: str
-    values: Mapping[str, Any]
+    values: Mapping[str, str | int | float | None]
     """By name, as they were printed."""
     source: str
 
@@ -89,6 +91,8 @@ def check_name(name: str, what: str) -> None:
         raise UserError(
             f"{what} is called '{name}'; names are those of folders, of letters, digits, spaces and -_.+@=,"
         )
+    if len(name.encode()) > _LONGEST:
+        raise UserError(f"{what} is called '{name[:40]}...' of {len(name)} letters; give a shorter name")
 
 
 def _check_set(each: SubjectSet, where: str) -> None:
@@ -96,16 +100,40 @@ def _check_set(each: SubjectSet, where: str) -> None:
         raise UserError(f"{where}: set '{each.name}' has no subject")
     if not each.prompts:
         raise UserError(f"{where}: set '{each.name}' has no prompt; write at least one")
-    for prompt in each.prompts:
-        for individual in each.given:
-            if not whole_words(prompt, individual.word):
+    for individual in each.given:
+        _check_words(individual, each, where)
+    if each.boxes is not None:
+        _check_boxes(each.boxes, each, where)
+
+
+def _check_words(individual: Individual, each: SubjectSet, where: str) -> None:
+    kind = "style" if individual is each.style else "subject"
+    if not individual.word.strip():
+        raise UserError(f"{where}: {kind} '{individual.name}' has no word; give what prompts call it")
+    own = [] if individual.prompt is None else [individual.prompt]
+    told = (
+        ("prompt", each.prompts, f"of set '{each.name}'"),
+        ("prompt", own, f"of {kind} '{individual.name}'"),
+        ("caption", individual.captions, f"of {kind} '{individual.name}'"),
+    )
+    for what, texts, of in told:
+        for text in texts:
+            if not whole_words(text, individual.word):
                 raise UserError(
-                    f"{where}: the prompt {prompt!r} of set '{each.name}' does not have its "
-                    f"{'style' if individual is each.style else 'subject'}'s word "
+                    f"{where}: the {what} {text!r} {of} does not have its {kind}'s word "
                     f"'{individual.word}'; add it"
                 )
-    if each.boxes is not None and len(each.boxes) != len(each.individuals):
+
+
+def _check_boxes(boxes: Sequence[Box], each: SubjectSet, where: str) -> None:
+    if len(boxes) != len(each.individuals):
         raise UserError(
-            f"{where}: set '{each.name}' has {len(each.boxes)} boxes for "
+            f"{where}: set '{each.name}' has {len(boxes)} boxes for "
             f"{counted(len(each.individuals), 'subject')}; give one for each"
         )
+    for x1, y1, x2, y2 in boxes:
+        if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+            raise UserError(
+                f"{where}: set '{each.name}' has the box {[x1, y1, x2, y2]}; "
+                "boxes are x1, y1, x2, y2 in [0, 1], the lesser first"
+            )

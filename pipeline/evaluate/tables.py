@@ -5,68 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pipeline.evaluate.columns import headers
 from pipeline.evaluate.config import EvaluateConfig
+from pipeline.evaluate.part import Estimates, Part
 from pipeline.evaluate.sets import Reported
 from pipeline.evaluate.statistics import Estimate
-from pipeline.evaluate.summary import Estimates, Method
+from pipeline.evaluate.summary import FASTER, Method
 from pipeline.wording import counted
-
-MAIN = (
-    "found",
-    "judge_identity_reference",
-    "judge_all_reference",
-    "judge_identity_pairs",
-    "judge_position",
-    "judge_background",
-    "judge_noun",
-    "judge_style",
-    "clip_t_whole",
-    "siglip_t_whole",
-    "clip_i_subject_reference",
-    "clip_i_subject_pairs",
-    "dino_subject_reference",
-    "dino_subject_pairs",
-    "dinov2_subject_reference",
-    "clip_i_style",
-    "dino_style",
-    "dinov2_style",
-    "dreamsim_subject_pairs",
-    "lpips_subject_pairs",
-    "layout_pairs",
-)
-"""Columns of the first table, where they were measured; all others are in results.json."""
-HEADERS = {
-    "found": "found",
-    "judge_identity_reference": "identity, given",
-    "judge_all_reference": "all identities, given",
-    "judge_identity_pairs": "identity, in pairs",
-    "judge_position": "where asked",
-    "judge_background": "background",
-    "judge_noun": "noun",
-    "judge_style": "style",
-    "clip_t_whole": "CLIP-T",
-    "siglip_t_whole": "SigLIP-T",
-    "clip_i_subject_reference": "CLIP-I, given",
-    "clip_i_subject_pairs": "CLIP-I, in pairs",
-    "dino_subject_reference": "DINO, given",
-    "dino_subject_pairs": "DINO, in pairs",
-    "dinov2_subject_reference": "DINOv2, given",
-    "clip_i_style": "CLIP-I, style",
-    "dino_style": "DINO, style",
-    "dinov2_style": "DINOv2, style",
-    "dreamsim_subject_pairs": "DreamSim, in pairs",
-    "lpips_subject_pairs": "LPIPS, in pairs",
-    "layout_pairs": "layout diversity",
-}
-_READS = {
-    "judge_identity_reference": "identity",
-    "judge_all_reference": "identity",
-    "judge_identity_pairs": "identity",
-    "judge_position": "noun",
-    "judge_background": "background",
-    "judge_noun": "noun",
-}
-"""Which of the judge's own accuracies stands beside what it has read."""
 
 
 def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[str, float] | None) -> str:
@@ -78,13 +23,13 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
         judged: the judge's own accuracies, where it was asked.
     """
     names = headers(methods, judged or {})
-    values = [(method, method.values) for method in methods]
-    parts = ["\n".join(_values(values, names, "Means over subjects with 95 % intervals."))]
+    whole = {method.name: (f"{method.drawn} of {method.pictures}", method.whole) for method in methods}
+    parts = [*_parts(whole, config.baseline, names, "")]
     for count in sorted({count for method in methods for count in method.by_count}):
-        some = [(method, method.by_count[count]) for method in methods if count in method.by_count]
-        parts.append("\n".join(_values(some, names, f"The same of sets of {counted(count, 'subject')}.")))
-    parts.append("\n".join(_differences(methods, config.baseline, names)))
-    parts.append("\n".join(_compared(methods, names)))
+        of = {each.name: each.by_count[count] for each in methods if count in each.by_count}
+        some = {name: (counted(_sets(part), "set"), part) for name, part in of.items()}
+        parts += _parts(some, config.baseline, names, f"Sets of {counted(count, 'subject')} alone: ")
+    parts.append("\n".join(_ranks(methods, names)))
     parts.append("\n".join(_costs(methods)))
     parts.append("\n".join(_overtaking(methods)))
     if judged:
@@ -100,63 +45,66 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def headers(methods: Sequence[Method], judged: Mapping[str, float]) -> dict[str, str]:
-    """Of the first table's columns; what the judge reads stands beside how well it reads that."""
-    there = {name for method in methods for name in method.values}
-    if all(_same(method) for method in methods):
-        there -= {"judge_all_reference"}
-    own = {name: judged.get(_READS.get(name, "")) for name in MAIN}
-    return {
-        name: HEADERS[name] + ("" if own[name] is None else f" [judge {own[name]:.3f}]")
-        for name in MAIN
-        if name in there
+def _parts(
+    rows: Mapping[str, tuple[str, Part]], baseline: str, names: Mapping[str, str], of: str
+) -> Iterator[str]:
+    """Three tables: values, differences from the baseline, and from others.
+
+    Args:
+        rows: of each method how much was drawn, and what it comes to.
+        baseline: name of the method that others are compared with.
+        names: of columns.
+        of: which sets these are.
+    """
+    yield "\n".join(_values(rows, names, f"{of}means over sets, with 95 % intervals of other subjects."))
+    apart = {name: part.differences for name, (_, part) in rows.items() if part.differences}
+    about = (
+        f"{of}differences from {baseline} on the same pictures asked for; bold where the interval leaves out "
+        "0 and there are six subjects or more."
+    )
+    yield "\n".join(_apart_rows(apart, names, about))
+    others = {
+        f"{name} less {other}": found
+        for name, (_, part) in rows.items()
+        for other, found in part.compared.items()
+        if found
     }
+    yield "\n".join(_apart_rows(others, names, f"{of}differences between other pairs, likewise."))
 
 
-def _same(method: Method) -> bool:
-    """Whether no set has several subjects: then one is all."""
-    return method.values.get("judge_all_reference") == method.values.get("judge_identity_reference")
+def _sets(part: Part) -> int:
+    return max((each.sets for each in part.values.values()), default=0)
 
 
-def _values(rows: Sequence[tuple[Method, Estimates]], names: Mapping[str, str], about: str) -> Iterator[str]:
-    yield about
+def _values(rows: Mapping[str, tuple[str, Part]], names: Mapping[str, str], about: str) -> Iterator[str]:
+    yield _sentence(about)
     yield ""
     yield _line("method", "pictures", *names.values())
     yield _rule(len(names) + 2)
-    for method, values in rows:
-        yield _line(method.name, _drawn(method, values), *(told(values.get(name)) for name in names))
+    for name, (drawn, part) in rows.items():
+        yield _line(name, drawn, *(told(part.values.get(each)) for each in names))
 
 
-def _drawn(method: Method, values: Estimates) -> str:
-    """Pictures of all, or sets of what a part of them are."""
-    if values is method.values:
-        return f"{method.drawn} of {method.pictures}"
-    return counted(max(each.subjects for each in values.values()), "set") if values else "-"
+def _ranks(methods: Sequence[Method], names: Mapping[str, str]) -> Iterator[str]:
+    if len(methods) < 2:
+        return
+    yield "Mean ranks over the sets that all methods have; 1 is the best, and ties share a rank."
+    yield ""
+    yield _line("method", *names.values())
+    yield _rule(len(names) + 1)
+    for method in methods:
+        ranks = [method.ranks.get(each) for each in names]
+        yield _line(method.name, *("-" if rank is None else f"{rank:.2f}" for rank in ranks))
 
 
-def _differences(methods: Sequence[Method], baseline: str, names: Mapping[str, str]) -> Iterator[str]:
-    rows = {method.name: method.differences for method in methods if method.differences}
-    about = (
-        f"Differences from {baseline} on the same pictures asked for; bold where the interval leaves out 0 "
-        "and there are six subjects or more."
-    )
-    yield from _apart_rows(rows, names, about)
-
-
-def _compared(methods: Sequence[Method], names: Mapping[str, str]) -> Iterator[str]:
-    rows = {
-        f"{method.name} less {other}": found
-        for method in methods
-        for other, found in method.compared.items()
-        if found
-    }
-    yield from _apart_rows(rows, names, "Differences between other pairs, likewise.")
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _apart_rows(rows: Mapping[str, Estimates], names: Mapping[str, str], about: str) -> Iterator[str]:
     if not rows:
         return
-    yield about
+    yield _sentence(about)
     yield ""
     yield _line("method", *names.values())
     yield _rule(len(names) + 1)
@@ -165,7 +113,11 @@ def _apart_rows(rows: Mapping[str, Estimates], names: Mapping[str, str], about: 
 
 
 def _costs(methods: Sequence[Method]) -> Iterator[str]:
-    yield "Costs: seconds to learn a set's subjects, seconds a picture, T(n) both together for n pictures."
+    yield (
+        "Costs: seconds to learn a set's subjects, seconds a picture, T(n) both together for n pictures. "
+        "Memory is the most that the worker held meanwhile, its other models included. A method that begins "
+        f"later overtakes another where its pictures take at least {FASTER:.0%} less time."
+    )
     yield ""
     yield _line("method", "learning, s", "picture, s", "T(10), s", "T(100), s", "kept, bytes", "memory, MiB")
     yield _rule(7)

@@ -70,6 +70,12 @@ def world_protocol(world: World) -> Protocol:
         if style not in STYLES:
             raise UserError(f"world.styles: the world has no style '{style}'{nearest(style, STYLES)}")
     people = [*_identities(world)]
+    nouns = len({each.noun for each in people})
+    if max(world.together, default=0) > nouns:
+        raise UserError(
+            f"world.together: of {world.subjects} subjects no {max(world.together)} are of different nouns; "
+            "raise world.subjects"
+        )
     rng, sets = np.random.default_rng((world.seed, 1)), []
     for count in world.together:
         for number in range(world.sets or world.subjects):

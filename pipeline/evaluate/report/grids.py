@@ -69,9 +69,9 @@ def _grid(
 
 def _references(each: SubjectSet) -> Iterator[str]:
     for individual in each.given:
-        for name in individual.references[:1]:
+        for picture in individual.given[:1]:
             try:
-                image = opened_reference(name)
+                image = opened_reference(*picture)
             except BadReference as error:
                 yield f'<span class="quiet">{html.escape(str(error))}</span>'
             else:

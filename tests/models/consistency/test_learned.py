@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.consistency.learned import learned
-from models.consistency.state import BadState, State
+from models.consistency.state import State
 
 ROOT = Path(__file__).parents[3]
 ASKS = """
@@ -66,8 +66,23 @@ def test_how_long_it_took_is_remembered(tmp_path):
     assert state.tensors["row"].tolist() == [1, 1]
 
 
-def test_what_is_damaged_is_told(tmp_path):
-    learned(tmp_path / "cat", lambda: State("dco", {}, {"row": torch.ones(2)}))
-    (tmp_path / "cat" / "state.safetensors").write_bytes(b"no")
-    with pytest.raises(BadState, match="tune the subject again"):
-        learned(tmp_path / "cat", lambda: State("dco", {}, {}))
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def flipped(path):
+    stored = bytearray(path.read_bytes())
+    stored[-1] ^= 1
+    path.write_bytes(stored)
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json", "learned.json"])
+@pytest.mark.parametrize("damaged", [cut, flipped, Path.unlink])
+def test_what_is_damaged_is_learnt_again(tmp_path, file, damaged):
+    learned(tmp_path / "cat", lambda: State("dco", {"words": ["cat"]}, {"row": torch.ones(2)}))
+    damaged(tmp_path / "cat" / file)
+    anew = State("dco", {"words": ["cat"]}, {"row": torch.zeros(2)})
+    state, _ = learned(tmp_path / "cat", lambda: anew)
+    assert state.tensors["row"].tolist() == [0, 0]
+    state, _ = learned(tmp_path / "cat", lambda: pytest.fail("it is learnt already"))
+    assert state.tensors["row"].tolist() == [0, 0]

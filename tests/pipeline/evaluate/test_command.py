@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from models.miniature.world import Identity
+from models.references import names_of_identity, opened_reference
 from tests.pipeline.runs import ROOT, digests, one_line, subjectforge
 
 SMOKE = ROOT / "configs" / "evaluate" / "smoke.yaml"
@@ -166,8 +168,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same(small_run, tmp_path):
 
 def test_what_cannot_run_is_told_and_counted(tmp_path):
     lacking = {"method": "subject-diffusion", "model": str(tmp_path / "nowhere")}
-    methods = {"plain": {}, "lacking": lacking, "wrong": {"method": "cones2", "given": 0}}
-    config = small(tmp_path, methods=methods, seeds=[0])
+    methods = {"plain": {}, "lacking": lacking, "wrong": {"method": "cones2"}}
+    config = small(tmp_path, methods=methods, seeds=[0], world={"subjects": 2, "prompts": 2, "references": 0})
     told = evaluated(config, tmp_path / "run")
     assert "- lacking: 4 of 4, generate: cannot_run: no weights for" in told
     assert "- wrong: 4 of 4, generate: cannot_run: " in told
@@ -178,6 +180,59 @@ def test_what_cannot_run_is_told_and_counted(tmp_path):
     assert found["lacking"]["values"] == {}
     assert ": 0 sets to draw now" in evaluated(config, tmp_path / "run")
     assert ": 2 sets to draw now" in evaluated(config, tmp_path / "run", "--retry", "--methods", "lacking")
+
+
+def test_pictures_that_somebody_changes_are_those_of_the_shards_again(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    paths = sorted((output / "images").rglob("*.jpg"))
+    flipped = bytearray(paths[0].read_bytes())
+    flipped[-5] ^= 255
+    paths[0].write_bytes(flipped)
+    paths[1].unlink()
+    evaluated(config, output)
+    assert pictures(output) == pictures(whole)
+
+
+def test_given_pictures_are_part_of_what_is_asked_for(tmp_path):
+    names = names_of_identity(Identity("cat", "red", "blue", "striped", "slim", 1), 2)
+    for name, file in zip(names, ("a.png", "b.png"), strict=True):
+        opened_reference(name).save(tmp_path / file)
+    subject = {"name": "cat-1", "word": "cat", "references": ["a.png"]}
+    protocol = {"subjects": [subject], "templates": ["{} on the beach"]}
+    (tmp_path / "prompts.yaml").write_text(yaml.safe_dump(protocol))
+    config, output = small(tmp_path, world=None, prompts="prompts.yaml", seeds=[0]), tmp_path / "run"
+    evaluated(config, output)
+    before, learnt = pictures(output), states(output)
+
+    shutil.copy(tmp_path / "b.png", tmp_path / "a.png")
+    refused = one_line(subjectforge("evaluate", config, "--output", output, *LOCAL))
+    assert "changed, the first is" in refused
+    assert "--overwrite" in refused
+    evaluated(config, output, "--overwrite")
+    assert pictures(output)["images/plain/cat-1/0000-00.jpg"] == before["images/plain/cat-1/0000-00.jpg"]
+    assert pictures(output) != before
+    assert states(output).keys().isdisjoint(learnt)
+
+
+def states(output):
+    return {
+        path.parent.name: path.read_bytes() for path in output.glob("_meta/subjects/*/*/state.safetensors")
+    }
+
+
+def test_what_was_learnt_and_is_damaged_is_learnt_again(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    for path in output.glob("_meta/subjects/*/*/state.safetensors"):
+        path.write_bytes(b"no")
+    for record in output.glob("data/*/*_stats.json"):
+        record.unlink()
+    evaluated(config, output)
+    assert pictures(output) == pictures(whole)
+    assert states(output) == states(whole)
 
 
 def test_other_commands_leave_an_evaluation_to_its_own(small_run):

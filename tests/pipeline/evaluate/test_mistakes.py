@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an evaluation's configuration may not say, each in one line that says what and where."""
 
+from datetime import date
+
 import pytest
 import yaml
 from PIL import Image
@@ -80,6 +82,33 @@ def test_boxes_and_styles_are_read(tmp_path):
         ({"colour": 1}, "colour: no such key; known: world"),
         ({"metric": {"judge": {}}}, "metric: no such key; did you mean 'metrics'?"),
         ({"sampler": {"step": 3}}, "sampler.step: no such key"),
+        ({"sampler": {"steps": 0}}, "sampler.steps: Input should be greater"),
+        ({"sampler": {"batch_size": 0}}, "sampler.batch_size: Input should be greater"),
+        ({"sampler": {"guidance": float("nan")}}, "sampler.guidance: Input should be less"),
+        ({"sampler": {"guidance": float("inf")}}, "sampler.guidance: Input should be less"),
+        ({"methods": {"plain": {}, "dco": {"given": 0}}}, "methods.dco.given: Input should be greater"),
+        ({"methods": {"plain": {}, "dco": {"learned_as": "plain"}}}, "learned_as: 'plain' learns nothing"),
+        (
+            {
+                "methods": {
+                    "plain": {},
+                    "dco": {},
+                    "a": {"method": "dco", "learned_as": "dco"},
+                    "b": {"method": "dco", "learned_as": "a"},
+                }
+            },
+            "methods.b.learned_as: 'a' takes what 'dco' has learnt; name 'dco' itself",
+        ),
+        ({"methods": {"plain": {}, "x" * 201: {"method": "dco"}}}, "give a shorter name"),
+        ({"metrics": {"x": {"name": "os:path"}}}, "metrics.x: os:path is no metric"),
+        ({"metrics": {"x": {"name": "models.generation:TextToImage"}}}, "is no metric"),
+        ({"seeds": [10**30]}, "seeds"),
+        ({"comparisons": [["plain", "plain"]]}, "'plain' is compared with itself"),
+        (
+            {"reported": [{"method": "x", "values": {"y": date(2024, 1, 1)}, "source": "z"}]},
+            "reported.0.values: Input should be",
+        ),
+        ({"world": {"subjects": 3, "together": [4]}, "prompts": None}, "no 4 are of different nouns"),
     ],
 )
 def test_a_configuration_that_cannot_be(tmp_path, changed, words):
@@ -103,6 +132,20 @@ def test_a_configuration_that_cannot_be(tmp_path, changed, words):
         ({"sets": [{"subjects": []}]}, "has no subject"),
         ({"sets": [{"subjects": ["dog-1"]}, {"subjects": ["dog-1"]}]}, "two sets are called 'dog-1'"),
         ({"sets": [{"subjects": ["dog-1"], "boxes": []}]}, "has 0 boxes for 1 subject"),
+        *(
+            ({"sets": [{"subjects": ["dog-1"], "boxes": [box]}]}, "boxes are x1, y1, x2, y2 in [0, 1]")
+            for box in ([0, 0, 2, 1], [0.5, 0, 0.5, 1], [0.6, 0, 0.5, 1], [float("nan"), 0, 1, 1])
+        ),
+        ({"subjects": [{"name": "a", "word": " "}]}, "subject 'a' has no word; give what prompts call it"),
+        (
+            {"subjects": [{"name": "a", "word": "dog", "prompt": "a cat"}]},
+            "the prompt 'a cat' of subject 'a' does not have its subject's word 'dog'",
+        ),
+        (
+            {"subjects": [{"name": "a", "word": "dog", "captions": ["a cat"]}]},
+            "the caption 'a cat' of subject 'a' does not have its subject's word 'dog'",
+        ),
+        ({"subjects": [{"name": "a" * 400, "word": "dog"}]}, "of 400 letters; give a shorter name"),
         (
             {"sets": [{"subjects": ["dog-1"]}, {"name": "x", "subjects": ["dog-1"], "prompts": ["a dog"]}]},
             "all sets must have as many prompts; 'dog-1' has 2 prompts, 'x' has 1 prompt",

@@ -126,11 +126,47 @@ def test_numbers_of_subjects_have_tables_of_their_own():
     rows = [row("plain", "a", 0, {"judge_noun": 1.0}), row("plain", "bb", 0, {"judge_noun": 0.0})]
     (plain,) = summed_up(rows, config)
     assert plain.values["judge_noun"].mean == 0.5
-    assert {count: found["judge_noun"].mean for count, found in plain.by_count.items()} == {1: 1.0, 2: 0.0}
+    assert {count: part.values["judge_noun"].mean for count, part in plain.by_count.items()} == {
+        1: 1.0,
+        2: 0.0,
+    }
     table = markdown([plain], config, None)
-    assert "The same of sets of 1 subject." in table
-    assert "The same of sets of 2 subjects." in table
+    assert "Sets of 1 subject alone: means over sets" in table
+    assert "Sets of 2 subjects alone: means over sets" in table
     assert "| plain | 1 set | 1.000" in table
+
+
+def test_numbers_of_subjects_are_compared_by_themselves():
+    sets = [SubjectSet(name=n, individuals=(MUG,) * len(n), prompts=("x",)) for n in ("a", "bb")]
+    config = replace(CONFIG, protocol=Protocol(sets=tuple(sets)))
+    rows = [row(m, n, 0, {"found": 0.5}) for m in ("plain", "late") for n in ("a", "bb")]
+    rows += [row("good", n, 0, {"found": 0.5 + 0.1 * len(n)}) for n in ("a", "bb")]
+    _, good, _ = summed_up(rows, config)
+    assert {k: part.differences["found"].mean for k, part in good.by_count.items()} == pytest.approx(
+        {1: 0.1, 2: 0.2}
+    )
+    assert good.by_count[2].compared["late"]["found"].mean == pytest.approx(0.2)
+
+
+def test_sets_of_one_subject_are_one():
+    """Such as the same subject in several styles."""
+    names = [f"mug+{number}" for number in range(8)]
+    sets = tuple(SubjectSet(name=name, individuals=(MUG,), prompts=("x",)) for name in names)
+    rows = [row("plain", name, 0, {"found": 0.1}) for name in names]
+    rows += [row("good", name, 0, {"found": 0.3}) for name in names]
+    _, good = summed_up(rows, replace(CONFIG, protocol=Protocol(sets=sets)))
+    found = good.differences["found"]
+    assert (found.sets, found.subjects, found.apart) == (8, 1, False)
+
+
+def test_ranks_are_told():
+    rows = [row("plain", n, 0, {"found": 0.1}) for n in "ab"] + [
+        row("good", n, 0, {"found": 0.2}) for n in "ab"
+    ]
+    table = markdown(summed_up(rows, CONFIG), CONFIG, None)
+    ranks = table[table.index("Mean ranks over the sets") :]
+    assert "| plain | 2.00 |" in ranks
+    assert "| good | 1.00 |" in ranks
 
 
 def test_few_subjects_are_never_bold():
