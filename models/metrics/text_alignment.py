@@ -89,6 +89,8 @@ class _Loaded:
             truncation=True,
             max_length=longest,
             return_tensors="pt",
+            # Padding is read where a model was trained to read it, whatever its tokenizer says.
+            return_attention_mask=self._metric.padded() != "max_length",
         )
         with torch.inference_mode():
             found = self._model.get_text_features(**tokens.to(self._model.device))

@@ -15,6 +15,7 @@ MAIN = (
     "judge_position",
     "judge_background",
     "judge_noun",
+    "judge_stated",
     "judge_style",
     "clip_t_whole",
     "siglip_t_whole",
@@ -39,6 +40,7 @@ HEADERS = {
     "judge_position": "where asked",
     "judge_background": "background",
     "judge_noun": "noun",
+    "judge_stated": "as stated",
     "judge_style": "style",
     "clip_t_whole": "CLIP-T",
     "siglip_t_whole": "SigLIP-T",
@@ -61,6 +63,7 @@ _READS = {
     "judge_position": "noun",
     "judge_background": "background",
     "judge_noun": "noun",
+    "judge_stated": "identity",
 }
 """Which of the judge's own accuracies stands beside what it has read."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -38,6 +38,8 @@ _PLACES: dict[int, tuple[Box, ...] | None] = {
     ),
 }
 """Where several subjects are asked to be."""
+_TRIES = 100
+"""To find subjects that are in no set yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class World:
     """Of a set, each with a place of its own."""
     references: Annotated[int, Interval(ge=0, le=6)] = 4
     """Given pictures of a subject."""
+    stated: tuple[Literal["body", "pattern"], ...] = ()
+    """What prompts say of each subject, such as `a red cat` for its body's colour."""
     styles: tuple[str, ...] = ()
     """If given, each set is drawn in each of these instead, see `models.miniature.world.styles`."""
     seed: Annotated[int, Interval(ge=0)] = 20261127
@@ -76,11 +80,9 @@ def world_protocol(world: World) -> Protocol:
             f"world.together: of {world.subjects} subjects no {max(world.together)} are of different nouns; "
             "raise world.subjects"
         )
-    rng, sets = np.random.default_rng((world.seed, 1)), []
-    for count in world.together:
-        for number in range(world.sets or world.subjects):
-            chosen = _chosen(people, count, number, rng)
-            sets += [_set(chosen, number, world, style) for style in world.styles or (None,)]
+    sets = []
+    for number, chosen in _all_chosen(people, world):
+        sets += [_set(chosen, number, world, style) for style in world.styles or (None,)]
     return Protocol(
         sets=tuple(sets), source="the miniature's procedural world; identities held out from all training"
     )
@@ -96,6 +98,22 @@ def _identities(world: World) -> Iterator[Identity]:
         yield identity
 
 
+def _all_chosen(people: list[Identity], world: World) -> Iterator[tuple[int, list[Identity]]]:
+    """Who are drawn together, no two sets the same, each with its number among those of as many subjects."""
+    rng, seen = np.random.default_rng((world.seed, 1)), set()
+    for count in world.together:
+        for number in range(world.sets or world.subjects):
+            tries = (_chosen(people, count, number, rng) for _ in range(_TRIES))
+            chosen = next((each for each in tries if tuple(each) not in seen), None)
+            if chosen is None:
+                raise UserError(
+                    f"world: of {world.subjects} subjects there are no {world.sets or world.subjects} "
+                    f"different sets of {count}; raise world.subjects, or lower world.sets"
+                )
+            seen.add(tuple(chosen))
+            yield number, chosen
+
+
 def _chosen(people: list[Identity], count: int, number: int, rng: np.random.Generator) -> list[Identity]:
     """Each in turn, with others of other nouns."""
     found = [people[number % len(people)]]
@@ -108,11 +126,11 @@ def _chosen(people: list[Identity], count: int, number: int, rng: np.random.Gene
 def _set(identities: list[Identity], number: int, world: World, style: str | None) -> SubjectSet:
     places = [*BACKGROUNDS]
     shown = [places[(number + place) % len(places)] for place in range(world.prompts)]
-    mentions = tuple(Mention(each.noun) for each in identities)
+    mentions = tuple(_mention(each, world) for each in identities)
     boxes = _PLACES[len(identities)]
     return SubjectSet(
         name="+".join([*(each.id for each in identities), *([style] if style else [])]),
-        individuals=tuple(_individual(each, world.references) for each in identities),
+        individuals=tuple(_individual(each, world) for each in identities),
         prompts=tuple(_in_style(Prompt(mentions, place).text, style) for place in shown),
         boxes=boxes,
         style=None if style is None else _style(style, world.references),
@@ -133,15 +151,23 @@ def _style(style: str, references: int) -> Individual:
     return Individual(name=style, word=style, references=names, captions=captions)
 
 
-def _individual(identity: Identity, references: int) -> Individual:
-    names = names_of_identity(identity, references)
+def _mention(identity: Identity, world: World) -> Mention:
+    return Mention(identity.noun, **_stated(identity, world))
+
+
+def _stated(identity: Identity, world: World) -> dict[str, str]:
+    return {name: getattr(identity, name) for name in world.stated}
+
+
+def _individual(identity: Identity, world: World) -> Individual:
+    names = names_of_identity(identity, world.references)
     captions = [Prompt((Mention(identity.noun),), place_of_reference(k)).text for k in range(len(names))]
     return Individual(
         name=identity.id,
         word=identity.noun,
         references=names,
         captions=tuple(captions),
-        prompt=Mention(identity.noun).text,
+        prompt=_mention(identity, world).text,
     )
 
 
@@ -156,6 +182,8 @@ def _truth(
     truth: dict[str, Any] = {"background": place}
     if world.references:
         truth["identities"] = [asdict(each) for each in identities]
+    if world.stated:
+        truth["stated"] = [_stated(each, world) for each in identities]
     if style is not None:
         truth["style"] = style
     if boxes is not None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from string import Template
 
 from pipeline.dataset.layout import config_path
+from pipeline.evaluate.columns import headers
 from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.pictures import Row
 from pipeline.evaluate.report.figures import pareto, times
 from pipeline.evaluate.report.grids import grids, worst
 from pipeline.evaluate.report.tabled import as_html
 from pipeline.evaluate.summary import Method
-from pipeline.evaluate.tables import headers, markdown
+from pipeline.evaluate.tables import markdown
 from pipeline.wording import counted
 from stages.shard.commit import replace
 
@@ -35,6 +36,9 @@ _TOLD = (
     "dino_subject_reference",
     "dinov2_subject_reference",
     "judge_identity_reference",
+    "judge_all_reference",
+    "judge_stated",
+    "judge_style",
 )
 
 
@@ -61,11 +65,11 @@ def write_report(
         about=html.escape(_about(config, rows)),
         figures="".join([*plots, times(methods)]),
         tables=as_html(markdown(methods, config, judged)),
-        grids=grids(root, config, rows, _TOLD),
+        grids=grids(root, config, rows, {name: names[name] for name in _TOLD if name in names}),
         worst_note=html.escape(
             f"Of each method the pictures with the least {names[up[0]]}." if up else "None."
         ),
-        worst=worst(root, rows, up[0]) if up else "",
+        worst=worst(root, rows, up[0], names[up[0]]) if up else "",
         config=html.escape(config_path(root).read_text(encoding="utf-8")),
     )
     replace(root / "report.html", page.encode())

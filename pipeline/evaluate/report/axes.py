@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scales, ticks and colours of an evaluation's figures."""
+"""Scales and ticks of an evaluation's figures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 620, 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 14, 46
-HUES = (212, 28, 140, 340, 268, 52, 184, 0, 96, 304, 236, 160)
-"""Of settings in turn; lightness is the page's own, in light and in dark."""
+LEFT, RIGHT, TOP, BOTTOM = 64, 170, 18, 46
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,6 @@ class Axis:
         step = next(step * m for m in (1, 2, 5, 10) if (self.high - self.low) / (step * m) <= 7)
         first = math.ceil(self.low / step)
         return [k * step for k in range(first, math.floor(self.high / step) + 1)]
-
-
-def colour(place: int) -> str:
-    """Of a setting by its place."""
-    return f"hsl({HUES[place % len(HUES)]} 62% var(--lightness))"
 
 
 def frame(across: Axis, up: Axis, titles: tuple[str, str]) -> str:

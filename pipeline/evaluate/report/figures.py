@@ -7,7 +7,8 @@ import html
 from collections.abc import Mapping, Sequence
 
 from pipeline.evaluate.config import EvaluateConfig
-from pipeline.evaluate.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, colour, frame, spread
+from pipeline.evaluate.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, frame
+from pipeline.evaluate.report.markers import colour, legend, marker
 from pipeline.evaluate.statistics import Estimate
 from pipeline.evaluate.summary import Method
 
@@ -35,11 +36,11 @@ def pareto(
     up = Axis.of([v for _, p in shown.values() for v in (p.low, p.high)], HEIGHT - BOTTOM, TOP)
     places = {method.name: place for place, method in enumerate(methods)}
     drawn = [_front(shown, across, up), *_curves(shown, config, places, across, up)]
-    drawn += [_point(across, up, *pair, colour(places[name]), name) for name, pair in shown.items()]
+    drawn += [_point(across, up, *pair, places[name], name) for name, pair in shown.items()]
     titles = names.get(x, x), names.get(y, y)
-    labels = [(name, colour(places[name]), up.at(pair[1].mean)) for name, pair in shown.items()]
+    labels = [(places[name], name, up.at(pair[1].mean)) for name, pair in shown.items()]
     return _figure(
-        f"{titles[1]} against {titles[0]}", frame(across, up, titles) + "".join(drawn) + _labels(labels)
+        f"{titles[1]} against {titles[0]}", frame(across, up, titles) + "".join(drawn) + legend(labels)
     )
 
 
@@ -68,9 +69,11 @@ def times(methods: Sequence[Method]) -> str:
     drawn, names = [], []
     for (place, name), points in lines.items():
         path = " ".join(f"{across.at(n):.1f},{up.at(seconds):.1f}" for n, seconds in points)
+        n, seconds = points[place % len(points)]
         drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour(place)}" stroke-width="1.8"/>')
-        names.append((name, colour(place), up.at(points[-1][1])))
-    inside = frame(across, up, ("pictures of one subject", "seconds")) + "".join(drawn) + _labels(names)
+        drawn.append(f'<g fill="{colour(place)}">{marker(place, across.at(n), up.at(seconds))}</g>')
+        names.append((place, name, up.at(points[-1][1])))
+    inside = frame(across, up, ("pictures of one subject", "seconds")) + "".join(drawn) + legend(names)
     return _figure("Time for so many pictures of one subject, learning included", inside)
 
 
@@ -99,25 +102,15 @@ def _curves(
     return drawn
 
 
-def _point(across: Axis, up: Axis, x: Estimate, y: Estimate, stroke: str, name: str) -> str:
+def _point(across: Axis, up: Axis, x: Estimate, y: Estimate, place: int, name: str) -> str:
     told = f"{name}: {x.mean:.3f} ({x.low:.3f} to {x.high:.3f}), {y.mean:.3f} ({y.low:.3f} to {y.high:.3f})"
     cx, cy = across.at(x.mean), up.at(y.mean)
     left, right = across.at(x.low), across.at(x.high)
     return (
-        f'<g stroke="{stroke}" fill="{stroke}"><title>{html.escape(told)}</title>'
+        f'<g stroke="{colour(place)}" fill="{colour(place)}"><title>{html.escape(told)}</title>'
         f'<line x1="{left:.1f}" x2="{right:.1f}" y1="{cy:.1f}" y2="{cy:.1f}" opacity=".55"/>'
         f'<line x1="{cx:.1f}" x2="{cx:.1f}" y1="{up.at(y.low):.1f}" y2="{up.at(y.high):.1f}" opacity=".55"/>'
-        f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="4.5"/></g>'
-    )
-
-
-def _labels(names: Sequence[tuple[str, str, float]]) -> str:
-    """Names at the right, at the height of what they are of."""
-    heights = spread([y for _, _, y in names], 14, TOP + 6, HEIGHT - BOTTOM)
-    return "".join(
-        f'<text x="{WIDTH - RIGHT + 10}" y="{height + 4:.1f}" class="name" style="fill:{stroke}">'
-        f"{html.escape(name)}</text>"
-        for (name, stroke, _), height in zip(names, heights, strict=True)
+        f"{marker(place, cx, cy)}</g>"
     )
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -13,39 +13,38 @@ from models.references import BadReference, opened_reference
 from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.pictures import Row
 from pipeline.evaluate.sets import SubjectSet
-from pipeline.evaluate.tables import HEADERS
 from pipeline.report.picture import NoPicture, data_uri, decoded
 
 _SIDE = 160
 _SETS, _WORST = 3, 4
 
 
-def grids(root: Path, config: EvaluateConfig, rows: Sequence[Row], shown: Sequence[str]) -> str:
+def grids(root: Path, config: EvaluateConfig, rows: Sequence[Row], shown: Mapping[str, str]) -> str:
     """The first sets with the first seed.
 
     Args:
         root: of the evaluation.
         config: its configuration.
         rows: its pictures.
-        shown: names of values to tell under each picture.
+        shown: values to tell under each picture, and what people call them.
     """
     sets = [each for each in config.protocol.sets if any(row["set"] == each.name for row in rows)][:_SETS]
     return "".join(_grid(root, each, config, rows, shown) for each in sets)
 
 
-def worst(root: Path, rows: Sequence[Row], by: str) -> str:
-    """Of each method the pictures with the least of a value."""
+def worst(root: Path, rows: Sequence[Row], by: str, name: str) -> str:
+    """Of each method the pictures with the least of a value, which people call `name`."""
     parts = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         of = [row for row in rows if row["setting"] == setting and by in row["scores"] and row["image"]]
         least = sorted(of, key=lambda row: row["scores"][by])[:_WORST]
-        cells = "".join(f"<td>{_cell(root, row, (by,))}</td>" for row in least)
+        cells = "".join(f"<td>{_cell(root, row, {by: name})}</td>" for row in least)
         parts.append(f"<tr><th>{html.escape(setting)}</th>{cells}</tr>")
     return f'<div class="panel scroll"><table class="pictures">{"".join(parts)}</table></div>'
 
 
 def _grid(
-    root: Path, each: SubjectSet, config: EvaluateConfig, rows: Sequence[Row], shown: Sequence[str]
+    root: Path, each: SubjectSet, config: EvaluateConfig, rows: Sequence[Row], shown: Mapping[str, str]
 ) -> str:
     head = "".join(f"<th>{html.escape(prompt)}</th>" for prompt in each.prompts)
     references = "".join(_references(each))
@@ -79,7 +78,7 @@ def _references(each: SubjectSet) -> Iterator[str]:
                 yield f'<img alt="{html.escape(individual.name)}" src="{data_uri(image)}">'
 
 
-def _cell(root: Path, row: Row, shown: Sequence[str]) -> str:
+def _cell(root: Path, row: Row, shown: Mapping[str, str]) -> str:
     if row["image"] is None:
         return f'<span class="quiet">{html.escape(str(row["reason"]))}</span>'
     try:
@@ -88,8 +87,8 @@ def _cell(root: Path, row: Row, shown: Sequence[str]) -> str:
         return f'<span class="quiet">{html.escape(str(error))}</span>'
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     told = "".join(
-        f"<span>{html.escape(HEADERS.get(name, name))} {row['scores'][name]:.2f}</span>"
-        for name in shown
+        f"<span>{html.escape(title)} {row['scores'][name]:.2f}</span>"
+        for name, title in shown.items()
         if name in row["scores"]
     )
     alt = html.escape(f"{row['setting']}: {row['prompt']}")

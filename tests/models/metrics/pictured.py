@@ -48,6 +48,15 @@ def noise(images):
     return replace(images, pictures=pictures)
 
 
+def noisier(images, share):
+    """The first picture, and the same with so much of it noise, at most 1."""
+    first = images.pictures[0]
+    grain = np.random.default_rng(0).integers(0, 256, (PIXELS, PIXELS, 3)).astype(np.float32)
+    mixed = ((1 - share) * np.asarray(first.image, np.float32) + share * grain).astype(np.uint8)
+    other = Pictured(Image.fromarray(mixed), first.masks)
+    return replace(images, pictures=(first, other), prompts=images.prompts[:2], truth=images.truth[:2])
+
+
 def same(images):
     """All pictures of a set are its first one."""
     return replace(images, pictures=(images.pictures[0],) * len(images.pictures))

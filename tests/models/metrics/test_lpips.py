@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """LPIPS on random weights of both networks' true shapes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -8,7 +10,7 @@ from torch import nn
 
 from models.backends.protocols import MissingWeights
 from models.metrics.lpips import Lpips, distance, features
-from tests.models.metrics.pictured import mean, others, same, set_of, without_subject
+from tests.models.metrics.pictured import mean, noisier, others, same, set_of, without_subject
 
 ALEX = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
 VGG = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 14: (256, 256)}
@@ -85,6 +87,12 @@ def test_the_same_is_nothing_apart_and_noise_is_far(metric):
     measure, images = metric.load(), set_of(others(3), ("beach", "snow", "night"))
     assert mean(measure(same(images)), "lpips_whole_pairs") == 0
     assert mean(measure(images), "lpips_whole_pairs") > 0
+    far = [mean(measure(noisier(images, share)), "lpips_whole_pairs") for share in (0, 0.1, 0.3, 0.6)]
+    assert far[0] == 0
+    assert far == sorted(far)
+    turned = replace(images, pictures=images.pictures[::-1])
+    for one, other in zip(measure(images), measure(turned)[::-1], strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
     assert measure(without_subject(images, 1))[1]["lpips_subject_pairs"] == 1
 
 

@@ -61,7 +61,14 @@ def test_every_method_is_drawn_measured_and_told(smoke):
     table = pq.read_table(output / "results.parquet")
     assert table.num_rows == len(methods) * 2 * 3
     assert {*table["status"].to_pylist()} == {"ok"}
-    for name in ("clip_t_whole", "dino_subject_reference", "judge_identity_pairs", "layout_pairs", "found"):
+    for name in (
+        "clip_t_whole",
+        "dino_subject_reference",
+        "judge_identity_pairs",
+        "judge_stated",
+        "layout_pairs",
+        "found",
+    ):
         assert table[name].null_count == 0
     for name, method in found["methods"].items():
         assert method["drawn"] == method["pictures"] == 6

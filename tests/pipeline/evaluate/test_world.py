@@ -37,6 +37,15 @@ def test_sets_of_several_subjects_are_of_different_nouns_each_with_a_place(count
         assert len({truth["background"] for truth in each.truth}) == 5
 
 
+def test_no_two_sets_are_the_same_however_few_subjects_there_are():
+    protocol = checked(world_protocol(World(subjects=4, together=(2,))), "here")
+    assert len({each.name for each in protocol.sets}) == 4
+    with pytest.raises(UserError, match="there are no 3 different sets of 3; raise"):
+        world_protocol(World(subjects=3, together=(3,)))
+    with pytest.raises(UserError, match="there are no 9 different sets of 1"):
+        world_protocol(World(subjects=4, sets=9))
+
+
 def test_references_show_the_identity_that_their_name_says():
     (each,) = world_protocol(World(subjects=1)).sets
     (individual,) = each.individuals
@@ -49,6 +58,18 @@ def test_references_show_the_identity_that_their_name_says():
 def test_a_reference_that_is_none_is_named(name):
     with pytest.raises(BadReference, match=name.partition("/")[0]):
         opened_reference(name)
+
+
+def test_prompts_state_what_they_are_asked_to(tmp_path):
+    world = World(subjects=4, together=(1, 2), sets=2, prompts=2, stated=("body", "pattern"))
+    for each in checked(world_protocol(world), "here").sets:
+        for prompt, truth in zip(each.prompts, each.truth, strict=True):
+            for one, stated in zip(truth["identities"], truth["stated"], strict=True):
+                assert stated == {name: one[name] for name in ("body", "pattern")}
+                assert f"{one['pattern']} {one['body']} {one['noun']}" in prompt
+        for individual, one in zip(each.individuals, each.truth[0]["identities"], strict=True):
+            assert one["body"] in individual.prompt
+    assert "stated" not in world_protocol(World(subjects=1)).sets[0].truth[0]
 
 
 def test_styles_are_asked_for_with_pictures_of_others(tmp_path):
