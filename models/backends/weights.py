@@ -72,6 +72,20 @@ def _samples(file: Path, size: int) -> Iterator[bytes]:
             yield stream.read(_SAMPLE)
 
 
+def hub_commit(model: str, revision: str | None) -> str | None:
+    """The commit of a hub model that lies in this machine's cache; None of others and of local weights."""
+    if Path(place := located(model)).is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(place, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
 def check_on_hub(model: str, revision: str | None) -> None:
     """See that a hub model can be had, from the cache or the network, by its smallest file.
 

@@ -10,54 +10,16 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from pipeline.dataset.layout import meta_folder
+from pipeline.dataset.layout import EVALUATION, meta_folder
+from pipeline.dataset.meanings import ADDED, EVALUATED, MEANINGS
 from pipeline.dataset.totals import Totals
 from stages.columns import ENTITY, SAMPLE, SCHEMA_VERSION
 from stages.extra_columns import is_any_list
 from stages.parse import parse_json
 from stages.shard.place import Place
-from stages.shard.record import MEMBERS
 
-_TEXT = Path(__file__).with_name("card.template")
-_MEANINGS = {
-    "key": "unique in the dataset: shard, `-`, place in the shard",
-    "source_key": "path below the input",
-    "source_uri": "where the image was read from",
-    "replaces": "key of the older row of the same image that this one takes the place of",
-    "status": "`ok`, `rejected` by a rule, or `error`",
-    "stage": "where a row was rejected or failed",
-    "reason": "why, in one word",
-    "detail": "the same for people",
-    "alt_text": "text that came with the image",
-    "url": "where the image came from, if that is known",
-    "source_meta": "what else came with the image, JSON",
-    "reencoded": "whether the JPEG differs from the source's bytes",
-    "width": "of the stored picture, pixels",
-    "height": "of the stored picture, pixels",
-    "original_width": "of the source, pixels",
-    "original_height": "of the source, pixels",
-    "sha256": "of the source's bytes",
-    "white_fraction": "share of nearly white pixels",
-    "caption": "by the captioner",
-    "nouns": "noun phrases of the caption with character spans",
-    "entities": "subjects, best first",
-    "id": "counts from 1; value in the label map",
-    "text": "the caption's words",
-    "span": "their place in the caption, characters, half-open",
-    "box": "xyxy pixels of the stored image, half-open",
-    "det_score": "of the detector, (0, 1]",
-    "contained_in": "id of an entity whose box holds most of this one, or -1",
-    "mask_score": "IoU that the segmenter expects",
-    "stability": "IoU of the mask under a stricter and a looser threshold",
-    "area": "pixels of the mask",
-    "mask_box": "the mask's own box, xyxy, half-open",
-    "fill": "mask area over box area",
-    "clip_sim": "likeness of crop and label; null if no CLIP was configured",
-    **{f"{member}_offset": f"where the {member} is in the tar, bytes" for member in MEMBERS},
-    **{f"{member}_size": "its length, bytes" for member in MEMBERS},
-    "lemma": "dictionary form of the noun; the label",
-    "rle": "the mask, COCO compressed run lengths; the truth where masks overlap",
-}
+_TEXTS = {EVALUATION: "evaluation.template"}
+"""By split, where it is another than that of builds."""
 
 
 def card(root: Place, split: str, totals: Totals, extra: pa.Schema) -> str:
@@ -80,12 +42,12 @@ def card(root: Place, split: str, totals: Totals, extra: pa.Schema) -> str:
         "counts": _counts(totals),
         "funnel": _funnel(totals),
         "labels": ", ".join(f"{label} {count}" for label, count in totals.labels.most_common(30)) or "none",
-        "columns": _columns(extra),
+        "columns": _columns(split, extra),
         "entity": _fields(ENTITY),
         "made": _made(manifest),
         "config": _config(meta_folder(root) / "config.yaml"),
     }
-    text = _TEXT.read_text(encoding="utf-8")
+    text = Path(__file__).with_name(_TEXTS.get(split, "card.template")).read_text(encoding="utf-8")
     for name, value in sections.items():
         text = text.replace(f"<<{name}>>", value)
     return text
@@ -126,8 +88,15 @@ def _funnel(totals: Totals) -> str:
     return _table(("stage", "reason", "images"), rows) if rows else "Every image became a sample."
 
 
-def _columns(extra: pa.Schema) -> str:
-    added = [(f"`{field.name}`", _kind(field.type), "added by a stage of another package") for field in extra]
+def _columns(split: str, extra: pa.Schema) -> str:
+    added = [
+        (
+            f"`{field.name}`",
+            _kind(field.type),
+            (EVALUATED if split == EVALUATION else {}).get(field.name, ADDED),
+        )
+        for field in extra
+    ]
     return _table(("column", "type", ""), [*(_field(field) for field in SAMPLE), *added])
 
 
@@ -137,7 +106,7 @@ def _fields(struct: pa.StructType) -> str:
 
 
 def _field(field: pa.Field) -> tuple[str, str, str]:
-    return f"`{field.name}`", _kind(field.type), _MEANINGS.get(field.name, "")
+    return f"`{field.name}`", _kind(field.type), MEANINGS.get(field.name, "")
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -61,9 +61,10 @@ def _judged(config: EvaluateConfig) -> dict[str, float] | None:
 
 
 def _about(metric: Any) -> Mapping[str, Any]:
-    from models.backends.weights import weights_digest
+    from models.backends.weights import hub_commit, weights_digest
 
-    return {**plain_fields(metric), "weights": weights_digest(metric.model)}
+    commit = hub_commit(metric.model, getattr(metric, "revision", None))
+    return {**plain_fields(metric), "weights": weights_digest(metric.model), "commit": commit}
 
 
 def _plain(method: Method, config: EvaluateConfig) -> dict[str, Any]:

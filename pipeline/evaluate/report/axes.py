@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 620, 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 170, 18, 46
+WIDTH, HEIGHT = 650, 400
+LEFT, RIGHT, TOP, BOTTOM = 64, 200, 18, 46
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ _SHAPES = (
     "M0 6l5.6 -9.6h-11.2z",
 )
 """Circle, square, triangle, diamond, triangle on its tip: no two of forty settings have hue and shape."""
+_LETTERS = 25
+"""Of a name beside a figure; the whole one is its title."""
 
 
 def colour(place: int) -> str:
@@ -33,6 +35,10 @@ def marker(place: int, x: float, y: float) -> str:
     )
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+
+
 def legend(names: Sequence[tuple[int, str, float]]) -> str:
     """Names at the right, with number and shape, at the height of what they are of.
 
@@ -45,6 +51,6 @@ def legend(names: Sequence[tuple[int, str, float]]) -> str:
         f'<path d="{_SHAPES[place % len(_SHAPES)]}" transform="translate({left} {height:.1f})" '
         f'style="fill:{colour(place)}"/>'
         f'<text x="{left + 10}" y="{height + 4:.1f}" class="name" style="fill:{colour(place)}">'
-        f"{place + 1} {html.escape(name)}</text>"
+        f"<title>{html.escape(name)}</title>{place + 1} {html.escape(_short(name))}</text>"
         for (place, name, _), height in zip(names, heights, strict=True)
     )

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-from models.backends.weights import weights_digest
+import os
+import subprocess
+import sys
+
+from models.backends.weights import hub_commit, weights_digest
 
 LARGE = 65 * 2**20
 
@@ -25,3 +29,21 @@ def test_a_bit_of_a_small_file_counts(tmp_path):
 def test_what_is_on_the_hub_has_no_digest():
     assert weights_digest("someone/model") is None
     assert weights_digest("") is None
+
+
+def test_the_commit_of_what_is_cached_from_the_hub_is_known(tmp_path):
+    place = tmp_path / "hub" / "models--some--model"
+    for path, text in (("refs/main", "abc123"), ("snapshots/abc123/config.json", "{}")):
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text(text)
+    asks = (
+        "from models.backends.weights import hub_commit as of; print(of('some/model', None), of('a/b', None))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", asks],
+        env={**os.environ, "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.split() == ["abc123", "None"], run.stderr
+    assert hub_commit("miniature:dino", None) is None

@@ -87,6 +87,14 @@ def test_the_folder_is_a_dataset_like_any_other(smoke):
     assert sample.returncode == 0, sample.stderr
 
 
+def test_the_card_says_what_the_folder_is(smoke):
+    text = (smoke[0] / "README.md").read_text()
+    assert "Pictures that methods have drawn of the same subjects" in text
+    assert "| `setting` | string | the method with its options, by its name in the configuration |" in text
+    assert "another package" not in text
+    assert "<<" not in text
+
+
 def test_a_knob_of_one_method_uses_what_was_learnt_once(smoke):
     output, _ = smoke
     learnt = [*(output / "_meta" / "subjects" / "dco").iterdir()]
