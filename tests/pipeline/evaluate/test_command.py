@@ -120,6 +120,22 @@ def test_again_there_is_nothing_to_draw(small_run):
     assert pictures(whole) == before
 
 
+def test_the_judge_is_tested_once_and_again_where_nobody_knows(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    results = output / "results.json"
+    found = json.loads(results.read_text())
+    kept = {**found, "judge": {**found["judge"], "noun": 0.5}}
+    results.write_text(json.dumps(kept))
+    assert "[judge 0.500]" in evaluated(config, output)
+    results.write_text(json.dumps({**kept, "judge_of": {**kept["judge_of"], "weights": "others"}}))
+    assert "[judge 0.500]" not in evaluated(config, output)
+    results.write_text("no JSON")
+    evaluated(config, output)
+    assert json.loads(results.read_text()) == found
+
+
 def test_what_methods_draw_is_the_same_alone_and_in_any_part(small_run, tmp_path):
     config, whole = small_run
     output = tmp_path / "parts"
