@@ -28,7 +28,8 @@ def main() -> None:
             for path in pictures(arguments.source)
         )
     )
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # Of its own reader's tasks each asks for a whole CPU beside those of the actors.
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     whole = {"batch_size": TOGETHER, "num_proc": 1}
     task, actor = ({**whole, "num_cpus": cpus} for cpus in (0.2, 0.7))
     actor["ray_execution_mode"] = "actor"
