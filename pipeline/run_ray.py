@@ -38,6 +38,12 @@ from stages.write import WriteError
 if TYPE_CHECKING:
     from ray.data import Dataset, Datasource
 
+_QUIET = {
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_event_stats": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
+}
+"""What a cluster of this run's own need not tell a dashboard that it does not have."""
 _ATTEMPTS = 200
 """Times that Ray gives a shard to another worker; `pipeline.isolation` ends the run long before that."""
 
@@ -151,9 +157,11 @@ def connect(options: RayOptions) -> None:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
     _check_reachable(address)
-    local = (
-        {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False} if address == "local" else {}
-    )
+    local = {}
+    if address == "local":
+        local = {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False}
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
     try:
         with _silent_stderr():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
