@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from models.miniature.world import Identity
@@ -55,6 +55,10 @@ def opened_reference(name: str, digest: str | None = None) -> Image.Image:
     try:
         with Image.open(BytesIO(stored)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise BadReference(
+            f"{name} is no picture; give one in a usual format, such as JPEG or PNG"
+        ) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadReference(f"{name} is no picture that can be read: {error}") from error
 
@@ -64,7 +68,7 @@ def _bytes(name: str) -> bytes:
         return Path(name).expanduser().read_bytes()
     except FileNotFoundError as error:
         raise BadReference(f"no picture {name}; give the path of one") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise BadReference(f"{name} cannot be read: {error}") from error
 
 

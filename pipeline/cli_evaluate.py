@@ -38,6 +38,8 @@ def evaluate(
     if is_uri(output) or not output.strip():
         raise UserError(f"--output {output}: evaluations are kept in a folder that all workers see; give one")
     chosen = tuple(name.strip() for name in (methods or "").split(",") if name.strip())
+    if methods is not None and not chosen:
+        raise UserError(f"--methods {methods}: name at least one, with commas between")
     request = EvaluateRequest(
         config=load_evaluation(config, overrides or ()),
         folder=config.resolve().parent,

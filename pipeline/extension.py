@@ -15,13 +15,16 @@ _FACTS = ("path", "row", "members", "status", "reason")
 """What makes an item another one under the same key."""
 
 
-def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa.Table:
+def new_items(
+    parts: Sequence[Part], listing: pa.Table, limit: int | None, asked: str | None = None
+) -> pa.Table:
     """The rows of a listing that no part holds, in its order.
 
     Args:
         parts: what was planned before; rows of a retry are newer than those of the parts before it.
         listing: the source's, as it is now.
         limit: only as many items of the listing, from its beginning.
+        asked: what decides an item of a source that is no files, for people.
 
     Raises:
         UserError: items that were planned are gone from the source, or are no longer the same.
@@ -34,7 +37,8 @@ def new_items(parts: Sequence[Part], listing: pa.Table, limit: int | None) -> pa
     _refuse(known.filter(places.is_null()), "no longer")
     before = listing.take(places).combine_chunks()
     changed = pc.and_not(_differing(known, before), _across_a_break(known, before, whole_now))  # pyright: ignore[reportAttributeAccessIssue]
-    _refuse(known.filter(changed), "changed", "`subjectforge retry` first where files were mended, or ")
+    mended = "`subjectforge retry` first where files were mended, or "
+    _refuse(known.filter(changed), "changed", f"look at {asked}; " if asked else mended)
     wanted = listing.slice(0, limit)
     old = pc.is_in(wanted["source_key"], value_set=known["source_key"])  # pyright: ignore[reportAttributeAccessIssue]
     return wanted.filter(pc.invert(old))  # pyright: ignore[reportAttributeAccessIssue]

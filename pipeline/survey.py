@@ -242,7 +242,8 @@ def _extended(outlook: Outlook, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     request = outlook.request
     _refuse_less(request, parts)
     listing, known = outlook.origin.listing(), known_parts(request.root)
-    about, fresh = _about(outlook, listing), new_items(known, listing, request.limit)
+    asked = getattr(outlook.origin, "asked", None)
+    about, fresh = _about(outlook, listing), new_items(known, listing, request.limit, asked)
     unseal(request.root)
     if not fresh.num_rows:
         return *parts[:-1], restated(parts[-1], {**parts[-1].about, **about})

@@ -41,7 +41,10 @@ class Measure(Stage):
             images = image_set(asked, rows)
             scores: list[Scores] = [found_of(picture) for picture in images.pictures]
             for metric, measure in zip(self.metrics, measures, strict=True):
-                for known, more in zip(scores, measure(images), strict=True):
+                found = measure(images)
+                if len(found) != len(scores):
+                    raise IndexError(f"metric '{metric}' measured {len(found)} of {len(scores)} pictures")
+                for known, more in zip(scores, found, strict=True):
                     known.update(_finite(more, metric))
             return [
                 {"scores": [{"name": name, "value": value} for name, value in each.items()]}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
+from math import isfinite
 from pathlib import Path
 
 from models.consistency.state import BadState, State
@@ -47,17 +48,26 @@ def _keep(folder: Path, learn: Callable[[], State]) -> None:
     state = learn()
     seconds = time.perf_counter() - began
     partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    _remove(partial)
     state.save(partial)
     (partial / _ABOUT).write_text(json.dumps({"seconds": seconds, "sha256": _digests(partial)}) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     partial.rename(folder)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _kept(folder: Path) -> tuple[State, float]:
     try:
         about = json.loads((folder / _ABOUT).read_bytes())
         seconds, digests = float(about["seconds"]), about["sha256"]
+        if not isfinite(seconds):
+            raise ValueError(f"it took {seconds} seconds")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadState(f"{folder} holds nothing that was learnt: {error}") from error
     if _digests(folder) != digests:

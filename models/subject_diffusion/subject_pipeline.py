@@ -215,6 +215,8 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
         return empty_BCHW + scale * (full_BCHW - empty_BCHW)
 
     def _decoded(self, latents_BCHW: Tensor, output_type: str) -> Any:
+        if not latents_BCHW.isfinite().all():
+            raise FloatingPointError("the latents are no numbers; sample in float32, or with less guidance")
         if output_type == "latent":
             return latents_BCHW
         config = self.vae.config

@@ -15,7 +15,7 @@ from pipeline.config import BuildConfig, apply_override
 from pipeline.dataset.layout import EVALUATION as EVALUATION_SPLIT
 from pipeline.errors import UserError
 from pipeline.evaluate.dreambench import DreamBench, dreambench_protocol
-from pipeline.evaluate.entries import metric_of, settings_of
+from pipeline.evaluate.entries import check_columns, metric_of, settings_of
 from pipeline.evaluate.given import with_digests
 from pipeline.evaluate.prompt_file import read_protocol
 from pipeline.evaluate.sets import Protocol, Reported, checked
@@ -118,11 +118,13 @@ def load_evaluation(path: Path, overrides: Iterable[str] = ()) -> EvaluateConfig
         raise UserError(f"{path.name}: seeds are {[*given.seeds]}; give at least one, each once")
     where = given.prompts or path.name
     protocol = with_digests(checked(_protocol(given, path), where), where)
+    measured = {name: metric_of(name, values, path.name) for name, values in metrics.items()}
+    check_columns(measured, path.name)
     rows = [build(Reported, row, f"{path.name}: reported.{k}") for k, row in enumerate(given.reported)]
     return EvaluateConfig(
         protocol=replace(protocol, reported=tuple(rows)),
         settings=settings,
-        metrics={name: metric_of(name, values, path.name) for name, values in metrics.items()},
+        metrics=measured,
         seeds=given.seeds,
         sampler=given.sampler,
         negative=given.negative,

@@ -18,6 +18,7 @@ import numpy as np
 from annotated_types import Interval
 
 from pipeline.errors import UserError
+from pipeline.evaluate.given import at_home
 from pipeline.evaluate.sets import Protocol, SubjectSet
 from pipeline.sources.base import IMAGE_EXTENSIONS
 from stages.set_row import Individual
@@ -83,7 +84,7 @@ def dreambench_protocol(asked: DreamBench, beside: Path) -> Protocol:
     Raises:
         UserError: there is no such folder, or it has too few subjects with pictures.
     """
-    folder = beside / Path(asked.folder).expanduser()
+    folder = beside / at_home(asked.folder)
     people = _subjects(folder, asked.references)
     told = _told(folder)
     sets: list[SubjectSet] = []

@@ -5,20 +5,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
-from models.references import BadReference, digest_of_reference
+from models.references import BadReference, digest_of_reference, opened_reference
 from pipeline.errors import UserError
 from pipeline.evaluate.sets import Protocol
 from stages.set_row import Individual
+
+
+def at_home(name: str) -> Path:
+    """A path, with `~` for somebody's home.
+
+    Raises:
+        UserError: there is nobody of that name here.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{name}: nobody of that name has a home here; give the whole path") from error
 
 
 def with_digests(protocol: Protocol, where: str) -> Protocol:
     """The same with the digest of each picture.
 
     Raises:
-        UserError: one is not there or cannot be read.
+        UserError: one is not there, or is no picture.
     """
-    digest = cache(digest_of_reference)
+
+    @cache
+    def digest(name: str) -> str | None:
+        # What is no picture is told before anything is learnt of the others.
+        opened_reference(name)
+        return digest_of_reference(name)
 
     def known(each: Individual) -> Individual:
         return replace(each, digests=tuple(digest(name) for name in each.references))

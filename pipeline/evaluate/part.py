@@ -48,8 +48,7 @@ def values_of(by_setting: Mapping[str, Sequence[Row]]) -> Values:
 
 def part_of(name: str, values: Values, config: EvaluateConfig) -> Part:
     """What a setting comes to on the sets that there are values of."""
-    # Of several subjects the first stands for all.
-    owners = {each.name: each.individuals[0].name for each in config.protocol.sets}
+    owners = {each.name: each.owner for each in config.protocol.sets}
     own = {metric: found[name] for metric, found in values.items() if name in found}
     others = [theirs for ours, theirs in config.comparisons if ours == name]
     return Part(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from stages.shard.commit import replace
 from stages.shard.files import ShardFiles
 
 Row = dict[str, Any]
+_OURS = re.compile(r"\d{4,}-\d{2,}\.jpg")
 _READ = ("source_key", "source_meta", "status", "stage", "reason", "detail", "jpg_offset", "jpg_size")
 _COSTS = ("tuning_seconds", "image_seconds", "subject_bytes", "memory_bytes")
 
@@ -36,8 +38,8 @@ def evaluated_rows(root: Path) -> list[Row]:
         key=lambda row: (row["setting"], row["set"], row["seed"], row["place"]),
     )
     ours = {root / row["image"] for row in rows if row["image"]}
-    for path in (root / "images").rglob("*.jpg"):
-        if path not in ours:
+    for path in (root / "images").glob("*/*/*.jpg"):
+        if path not in ours and _OURS.fullmatch(path.name):
             path.unlink()
     return rows
 

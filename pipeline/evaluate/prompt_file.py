@@ -18,12 +18,14 @@ pictures in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
+from pipeline.evaluate.given import at_home
 from pipeline.evaluate.sets import Box, Protocol, SubjectSet
 from pipeline.fields import build, nearest
 from pipeline.sources.base import IMAGE_EXTENSIONS
@@ -70,17 +72,38 @@ def read_protocol(path: Path) -> Protocol:
     subjects = [build(_Subject, each, f"{path.name}: subjects.{k}") for k, each in enumerate(told.subjects)]
     if not subjects:
         raise UserError(f"{path}: it has no subjects; list them with name and word")
-    by_name = {each.name: each for each in subjects}
+    by_name = _by_name(subjects, "subjects", path)
     styles = [build(_Subject, each, f"{path.name}: styles.{k}") for k, each in enumerate(told.styles)]
     given = told.sets or tuple({"subjects": [each.name]} for each in subjects)
     sets = [build(_Set, each, f"{path.name}: sets.{k}") for k, each in enumerate(given)]
     return Protocol(
         sets=tuple(
-            _set(each, by_name, {style.name: style for style in styles}, told.templates, path)
-            for each in sets
+            _set(each, by_name, _by_name(styles, "styles", path), told.templates, path) for each in sets
         ),
         source=" ".join(told.source.split()),
     )
+
+
+def _by_name(several: Sequence[_Subject], key: str, path: Path) -> Mapping[str, _Subject]:
+    found: dict[str, _Subject] = {}
+    for each in several:
+        if each.name in found:
+            raise UserError(f"{path}: {key}: two are called '{each.name}'; give each a name of its own")
+        found[each.name] = each
+    return found
+
+
+def _filled(template: str, text: str, painted: str | None, path: Path) -> str:
+    """A template with what stands for its fields."""
+    fields = {"{}": text} if painted is None else {"{}": text, "{style}": painted}
+    for field, value in fields.items():
+        template = template.replace(field, value)
+    if left := re.search(r"{\w*}", template):
+        raise UserError(
+            f"{path}: the template {template!r} has {left[0]}, which nothing stands for; known: "
+            "{} for the subjects, {style} for the style of a set that has one"
+        )
+    return template
 
 
 def _set(
@@ -98,10 +121,8 @@ def _set(
     chosen = [subjects[name] for name in each.subjects]
     text = " and ".join(subject.text or f"a {subject.word}" for subject in chosen)
     style = None if each.style is None else styles[each.style]
-    painted = "" if style is None else style.text or f"in {style.word} style"
-    filled = [
-        template.replace("{}", text).replace("{style}", painted) for template in each.templates or templates
-    ]
+    painted = None if style is None else style.text or f"in {style.word} style"
+    filled = [_filled(template, text, painted, path) for template in each.templates or templates]
     return SubjectSet(
         name=each.name or "+".join([*each.subjects, *([style.name] if style else [])]),
         individuals=tuple(_individual(subject, path.parent) for subject in chosen),
@@ -120,7 +141,9 @@ def _individual(subject: _Subject, folder: Path) -> Individual:
 def _pictures(reference: str, folder: Path) -> list[str]:
     if reference.startswith("miniature:"):
         return [reference]
-    place = folder / Path(reference).expanduser()
+    if not reference.strip():
+        raise UserError("a reference has no name; give a picture or a folder of them")
+    place = folder / at_home(reference)
     if place.is_dir():
         ends = tuple(f".{end}" for end in IMAGE_EXTENSIONS)
         found = sorted(str(path.absolute()) for path in place.iterdir() if path.name.lower().endswith(ends))

@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from models.consistency.words import whole_words
 from pipeline.errors import UserError
@@ -33,6 +35,14 @@ class SubjectSet:
     truth: tuple[Mapping[str, Any], ...] = ()
     """Of each prompt's picture, on the miniature."""
 
+    about: str | None = None
+    """Name of the subject that it is made for, among others; of the first if not given."""
+
+    @property
+    def owner(self) -> str:
+        """Whose set it is, where intervals are reckoned."""
+        return self.about or self.individuals[0].name
+
     @property
     def given(self) -> tuple[Individual, ...]:
         """All that there may be pictures of: the subjects, then the style."""
@@ -44,7 +54,7 @@ class Reported:
     """A row that somebody else has published."""
 
     method: str
-    values: Mapping[str, str | int | float | None]
+    values: Mapping[str, str | int | Annotated[float, Interval(ge=-1e12, le=1e12)] | None]
     """By name, as they were printed."""
     source: str
 
@@ -100,8 +110,13 @@ def _check_set(each: SubjectSet, where: str) -> None:
         raise UserError(f"{where}: set '{each.name}' has no subject")
     if not each.prompts:
         raise UserError(f"{where}: set '{each.name}' has no prompt; write at least one")
+    names = [individual.name for individual in each.given]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise UserError(f"{where}: set '{each.name}' has '{name}' twice; name each once")
     for individual in each.given:
         _check_words(individual, each, where)
+        _check_captions(individual, where)
     if each.boxes is not None:
         _check_boxes(each.boxes, each, where)
 
@@ -118,11 +133,21 @@ def _check_words(individual: Individual, each: SubjectSet, where: str) -> None:
     )
     for what, texts, of in told:
         for text in texts:
-            if not whole_words(text, individual.word):
+            times = sum(other.word == individual.word for other in each.given) if what == "prompt" else 1
+            if len(whole_words(text, individual.word)) < (times if texts is each.prompts else 1):
                 raise UserError(
                     f"{where}: the {what} {text!r} {of} does not have its {kind}'s word "
-                    f"'{individual.word}'; add it"
+                    f"'{individual.word}'{f' for {times} subjects' if times > 1 else ''}; add it"
                 )
+
+
+def _check_captions(individual: Individual, where: str) -> None:
+    captions, pictures = len(individual.captions), len(individual.references)
+    if captions and captions != pictures:
+        raise UserError(
+            f"{where}: '{individual.name}' has {counted(captions, 'caption')} for "
+            f"{counted(pictures, 'picture')}; give one for each, or none"
+        )
 
 
 def _check_boxes(boxes: Sequence[Box], each: SubjectSet, where: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 from pyarrow.fs import LocalFileSystem
@@ -30,6 +31,8 @@ class EvaluationSource:
     seeds: tuple[int, ...]
     folder: str
     """Of the configuration."""
+    asked: ClassVar[str] = "its method's options, prompt, seed and what is in its given pictures"
+    """What decides an item, for people."""
 
     @classmethod
     def of(cls, config: EvaluateConfig, folder: str) -> EvaluationSource:
@@ -72,7 +75,7 @@ class EvaluationSource:
         setting, subjects = self.settings[name], self.sets[set_name]
         return SetRow(
             setting=name,
-            method=setting,
+            method=_drawn_by(setting),
             name=set_name,
             seed=seed,
             individuals=subjects.individuals,
@@ -81,8 +84,13 @@ class EvaluationSource:
             boxes=subjects.boxes,
             style=subjects.style,
             truth=subjects.truth[place] if subjects.truth else {},
-            teacher=None if setting.learned_as is None else self.settings[setting.learned_as],
+            teacher=None if setting.learned_as is None else _drawn_by(self.settings[setting.learned_as]),
         )
+
+
+def _drawn_by(setting: Setting) -> Setting:
+    """Without what is of tables and figures alone: nothing is drawn anew for a label."""
+    return replace(setting, about="", curve=None)
 
 
 def _key(row: SetRow) -> str:

@@ -133,7 +133,7 @@ def _overtaking(methods: Sequence[Method]) -> Iterator[str]:
     for method in methods:
         found = [(other.name, count) for other in methods if (count := method.overtakes(other)) is not None]
         if found:
-            told = ", ".join(f"{name} from {count} pictures on" for name, count in found)
+            told = ", ".join(f"{name} from {counted(count, 'picture')} on" for name, count in found)
             yield f"- In all, {method.name} takes less time than {told}"
 
 
@@ -166,7 +166,11 @@ def _apart(value: Estimate | None) -> str:
 
 
 def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(each.replace('|', chr(92) + '|') for each in map(_one_line, cells))} |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _rule(columns: int) -> str:

@@ -82,7 +82,8 @@ def world_protocol(world: World) -> Protocol:
         )
     sets = []
     for number, chosen in _all_chosen(people, world):
-        sets += [_set(chosen, number, world, style) for style in world.styles or (None,)]
+        about = people[number % len(people)].id
+        sets += [_set(chosen, about, number, world, style) for style in world.styles or (None,)]
     return Protocol(
         sets=tuple(sets), source="the miniature's procedural world; identities held out from all training"
     )
@@ -123,13 +124,14 @@ def _chosen(people: list[Identity], count: int, number: int, rng: np.random.Gene
     return sorted(found)
 
 
-def _set(identities: list[Identity], number: int, world: World, style: str | None) -> SubjectSet:
+def _set(identities: list[Identity], about: str, number: int, world: World, style: str | None) -> SubjectSet:
     places = [*BACKGROUNDS]
     shown = [places[(number + place) % len(places)] for place in range(world.prompts)]
     mentions = tuple(_mention(each, world) for each in identities)
     boxes = _PLACES[len(identities)]
     return SubjectSet(
         name="+".join([*(each.id for each in identities), *([style] if style else [])]),
+        about=about,
         individuals=tuple(_individual(each, world) for each in identities),
         prompts=tuple(_in_style(Prompt(mentions, place).text, style) for place in shown),
         boxes=boxes,

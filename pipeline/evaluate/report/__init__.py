@@ -69,7 +69,7 @@ def write_report(
         worst_note=html.escape(
             f"Of each method the pictures with the least {names[up[0]]}." if up else "None."
         ),
-        worst=worst(root, rows, up[0], names[up[0]]) if up else "",
+        worst=worst(root, config, rows, up[0], names[up[0]]) if up else "",
         config=html.escape(config_path(root).read_text(encoding="utf-8")),
     )
     replace(root / "report.html", page.encode())

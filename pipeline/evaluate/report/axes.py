@@ -75,6 +75,7 @@ def frame(across: Axis, up: Axis, titles: tuple[str, str]) -> str:
 def spread(places: Sequence[float], apart: float, low: float, high: float) -> list[float]:
     """Heights of labels near to where they belong, in the same order, not upon one another."""
     order = sorted(range(len(places)), key=places.__getitem__)
+    apart = min(apart, (high - low) / max(1, len(places) - 1))
     found, last = [0.0] * len(places), low - apart
     for place in order:
         last = max(places[place], last + apart)

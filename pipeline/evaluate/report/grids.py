@@ -32,13 +32,15 @@ def grids(root: Path, config: EvaluateConfig, rows: Sequence[Row], shown: Mappin
     return "".join(_grid(root, each, config, rows, shown) for each in sets)
 
 
-def worst(root: Path, rows: Sequence[Row], by: str, name: str) -> str:
+def worst(root: Path, config: EvaluateConfig, rows: Sequence[Row], by: str, name: str) -> str:
     """Of each method the pictures with the least of a value, which people call `name`."""
     parts = []
-    for setting in dict.fromkeys(row["setting"] for row in rows):
+    for setting in config.settings:
         of = [row for row in rows if row["setting"] == setting and by in row["scores"] and row["image"]]
         least = sorted(of, key=lambda row: row["scores"][by])[:_WORST]
         cells = "".join(f"<td>{_cell(root, row, {by: name})}</td>" for row in least)
+        if not least:
+            continue
         parts.append(f"<tr><th>{html.escape(setting)}</th>{cells}</tr>")
     return f'<div class="panel scroll"><table class="pictures">{"".join(parts)}</table></div>'
 

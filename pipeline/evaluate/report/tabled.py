@@ -45,4 +45,4 @@ def _value(cell: str) -> str:
 
 
 def _inline(text: str) -> str:
-    return _BOLD.sub(r"<b>\1</b>", html.escape(text))
+    return _BOLD.sub(r"<b>\1</b>", html.escape(text.replace("\\|", "|")))

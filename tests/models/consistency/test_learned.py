@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A subject is learnt once, however many processes ask for it, and whatever befalls them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -74,6 +75,15 @@ def flipped(path):
     stored = bytearray(path.read_bytes())
     stored[-1] ^= 1
     path.write_bytes(stored)
+
+
+def test_what_is_no_folder_or_took_no_time_is_learnt_again(tmp_path):
+    (tmp_path / "cat").write_text("in the way")
+    state = State("dco", {"words": ["cat"]}, {"row": torch.ones(2)})
+    learned(tmp_path / "cat", lambda: state)
+    about = tmp_path / "cat" / "learned.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "seconds": float("nan")}))
+    assert learned(tmp_path / "cat", lambda: state)[1] >= 0
 
 
 @pytest.mark.parametrize("file", ["state.safetensors", "state.json", "learned.json"])

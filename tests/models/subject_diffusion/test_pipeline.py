@@ -165,6 +165,7 @@ def test_alpha_without_a_base_is_the_model_without_its_subjects(pipeline):
         ({"references": [picture("red")] * 3, "labels": ("cat",) * 3}, BadPrompt, "3 subjects"),
         ({"prompts": ["a sks cat", "a cat"]}, BadPrompt, "sks"),
         ({"labels": (" ",)}, BadPrompt, "empty"),
+        ({"image_scale": float("nan")}, FloatingPointError, "the latents are no numbers"),
     ],
 )
 def test_mistakes(pipeline, more, error, part):

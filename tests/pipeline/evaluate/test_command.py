@@ -164,6 +164,28 @@ def test_another_method_is_added_and_another_option_refused(small_run, tmp_path)
     assert "begin anew with --overwrite" in run.stderr
 
 
+def test_a_label_draws_nothing_anew(small_run, tmp_path):
+    config, whole = small_run
+    output = tmp_path / "run"
+    shutil.copytree(whole, output)
+    values = yaml.safe_load(config.read_text())
+    values["methods"]["cones2"] |= {"about": "for people", "curve": "words"}
+    labelled = tmp_path / "labelled.yaml"
+    labelled.write_text(yaml.safe_dump(values))
+    assert ": 0 sets to draw now" in evaluated(labelled, output)
+
+
+def test_no_method_chosen_is_a_mistake(small_run, tmp_path):
+    run = subjectforge("evaluate", small_run[0], "--output", tmp_path / "run", "--methods", ",", *LOCAL)
+    assert "name at least one" in one_line(run)
+
+
+def test_a_key_that_is_no_word_is_a_mistake(tmp_path):
+    (tmp_path / "a.yaml").write_text("? [a]\n: b\n")
+    run = subjectforge("evaluate", tmp_path / "a.yaml", "--output", tmp_path / "run", *LOCAL)
+    assert "a.yaml is not valid YAML: line 1: a key is no plain word" in one_line(run)
+
+
 def test_overwritten_nothing_of_the_old_is_left(small_run, tmp_path):
     config, whole = small_run
     output = tmp_path / "run"
@@ -240,6 +262,8 @@ def test_given_pictures_are_part_of_what_is_asked_for(tmp_path):
     shutil.copy(tmp_path / "b.png", tmp_path / "a.png")
     refused = one_line(subjectforge("evaluate", config, "--output", output, *LOCAL))
     assert "changed, the first is" in refused
+    assert "look at its method's options, prompt, seed and what is in its given pictures" in refused
+    assert "retry" not in refused
     assert "--overwrite" in refused
     evaluated(config, output, "--overwrite")
     assert pictures(output)["images/plain/cat-1/0000-00.jpg"] == before["images/plain/cat-1/0000-00.jpg"]

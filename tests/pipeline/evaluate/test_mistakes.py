@@ -108,6 +108,40 @@ def test_boxes_and_styles_are_read(tmp_path):
             {"reported": [{"method": "x", "values": {"y": date(2024, 1, 1)}, "source": "z"}]},
             "reported.0.values: Input should be",
         ),
+        *(
+            (
+                {"methods": {"plain": {}, "x": {"method": name, "options": {key: value}}}},
+                f"{key}: {value} is no number",
+            )
+            for name, key in (
+                ("dco", "beta"),
+                ("cones2", "strength"),
+                ("subject-diffusion", "image_guidance"),
+            )
+            for value in (float("nan"), float("inf"))
+        ),
+        ({"methods": {"plain": {}, "dco": {"options": {"seed": -1}}}}, "options.seed: is -1"),
+        ({"methods": {"plain": {}, "dco": {"options": {"seed": 10**30}}}}, "is too large a number"),
+        ({"methods": {"plain": {"learned_as": "dco"}, "dco": {}}}, "plain learns nothing that it could have"),
+        (
+            {"methods": {"plain": {}, "dco": {}, "x": {"method": "cones2", "learned_as": "dco"}}},
+            "cones2 cannot draw with what dco has learnt",
+        ),
+        (
+            {"methods": {"plain": {}, "dco": {"style": {"method": "plain"}}}},
+            "plain learns nothing that can be",
+        ),
+        (
+            {"methods": {"plain": {}, "dco": {"style": {"method": "dco-style", "learned_as": "x"}}}},
+            "give method, options and given alone",
+        ),
+        ({"methods": {"plain": {}, "a,b": {"method": "dco"}}}, "leave commas to --methods"),
+        ({"metrics": {"dino": {}, "x": {"name": "dino"}}}, "'dino' writes the columns dino_... already"),
+        ({"metrics": {"dino": {"regions": []}}}, "metrics.dino.regions: name at least one"),
+        (
+            {"reported": [{"method": "x", "values": {"y": float("nan")}, "source": "z"}]},
+            "reported.0.values: Input should be",
+        ),
         ({"world": {"subjects": 3, "together": [4]}, "prompts": None}, "no 4 are of different nouns"),
     ],
 )
@@ -144,6 +178,43 @@ def test_a_configuration_that_cannot_be(tmp_path, changed, words):
         (
             {"subjects": [{"name": "a", "word": "dog", "captions": ["a cat"]}]},
             "the caption 'a cat' of subject 'a' does not have its subject's word 'dog'",
+        ),
+        ({"subjects": [{"name": "a", "word": "dog"}] * 2}, "subjects: two are called 'a'"),
+        ({"sets": [{"subjects": ["dog-1", "dog-1"]}]}, "set 'dog-1+dog-1' has 'dog-1' twice"),
+        (
+            {
+                "subjects": [{"name": n, "word": "dog"} for n in "ab"],
+                "sets": [{"name": "x", "subjects": ["a", "b"], "prompts": ["a dog"]}],
+            },
+            "word 'dog' for 2 subjects; add it",
+        ),
+        ({"templates": ["{} on the {place}"]}, "has {place}, which nothing stands for"),
+        ({"templates": ["{} in {style}"]}, "has {style}, which nothing stands for"),
+        ({"subjects": [{"name": "a", "word": "dog", "references": [""]}]}, "a reference has no name"),
+        (
+            {"subjects": [{"name": "a", "word": "dog", "references": ["~nobodyxyz/a.png"]}]},
+            "nobody of that name has a home here",
+        ),
+        (
+            {"subjects": [{"name": "a", "word": "dog", "references": ["prompts.yaml"]}]},
+            "prompts.yaml is no picture",
+        ),
+        (
+            {"subjects": [{"name": "a", "word": "dog", "references": ["miniature:nope/0"]}]},
+            "miniature:nope/0 is no picture of the world",
+        ),
+        (
+            {
+                "subjects": [
+                    {
+                        "name": "a",
+                        "word": "dog",
+                        "captions": ["a dog", "the dog"],
+                        "references": ["miniature:style/sunset/0"],
+                    }
+                ]
+            },
+            "'a' has 2 captions for 1 picture; give one for each, or none",
         ),
         ({"subjects": [{"name": "a" * 400, "word": "dog"}]}, "of 400 letters; give a shorter name"),
         (

@@ -159,6 +159,27 @@ def test_sets_of_one_subject_are_one():
     assert (found.sets, found.subjects, found.apart) == (8, 1, False)
 
 
+def test_a_set_belongs_to_the_subject_that_it_is_made_for():
+    cup = Individual(name="cup", word="cup")
+    sets = tuple(
+        SubjectSet(name=n, individuals=(MUG, cup), prompts=("x",), about=about)
+        for n, about in (("a", "mug"), ("b", "cup"), ("c", None))
+    )
+    assert [each.owner for each in sets] == ["mug", "cup", "mug"]
+    rows = [row("plain", n, 0, {"found": 0.1 * k}) for k, n in enumerate("abc")]
+    (plain,) = summed_up(rows, replace(CONFIG, protocol=Protocol(sets=sets)))
+    assert plain.values["found"].subjects == 2
+
+
+def test_what_breaks_tables_is_told_on_one_line():
+    odd = Reported(method="a|b", values={"x|y": 1}, source="two\nlines")
+    table = markdown(
+        [method(name="plain")], replace(CONFIG, protocol=Protocol(sets=(), reported=(odd,))), None
+    )
+    assert "| method (reported) | x\\|y | source |" in table
+    assert "| a\\|b | 1 | two lines |" in table
+
+
 def test_ranks_are_told():
     rows = [row("plain", n, 0, {"found": 0.1}) for n in "ab"] + [
         row("good", n, 0, {"found": 0.2}) for n in "ab"
