@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -22,11 +21,11 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from benchmarks.quality import CONFIG
+from benchmarks.steady import steady
 from models.miniature.world import write_scenes
 from pipeline.build import RunOptions, execute
 from pipeline.config import BuildConfig, load_config
 from pipeline.dataset.timings import images_per_second
-from pipeline.events import read_events
 from pipeline.job import Job
 from pipeline.lease import Lease
 from pipeline.operators import NO_NOTES, Operator, Worker
@@ -74,20 +73,14 @@ def main() -> None:
 def _measure(config: BuildConfig, images: str, output: Path) -> Rates:
     with Lease.take(output) as lease:
         job = begin(survey(Request(config, images, output)))
-        started = datetime.now(UTC)
-        execute(job, RunOptions(), lease)
-    marks = [(started, 0)]
-    for event in read_events(output):
-        if event["event"] == "shard":
-            marks.append((datetime.fromisoformat(event["time"]), marks[-1][1] + event["rows"]))
-    first, last = marks[1], marks[-1]
+        whole = execute(job, RunOptions(), lease)
     speeds = images_per_second(output)
     slowest = min(speeds, key=lambda stage: speeds[stage])
     print("one worker's images/s in the build: " + ", ".join(f"{k} {v:.0f}" for k, v in speeds.items()))
     return Rates(
-        build=(last[1] - first[1]) / (last[0] - first[0]).total_seconds(),
+        build=steady(output).rate,
         alone=_bare_loop(job, slowest),
-        with_start=last[1] / (last[0] - started).total_seconds(),
+        with_start=whole.images / whole.seconds,
         pool=min(_of_pool(operator, speeds) for operator in job.chain("")),
     )
 

@@ -44,12 +44,6 @@ _QUIET = {
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
 }
 """What a cluster of this run's own need not tell a dashboard that it does not have."""
-_QUIET = {
-    "RAY_task_events_report_interval_ms": "0",
-    "RAY_event_stats": "0",
-    "REPORTER_UPDATE_INTERVAL_MS": "60000",
-}
-"""What a cluster of this run's own need not tell a dashboard that it does not have."""
 _ATTEMPTS = 200
 """Times that Ray gives a shard to another worker; `pipeline.isolation` ends the run long before that."""
 

@@ -28,7 +28,7 @@ from pipeline.job import Job, job_of
 from pipeline.manifest import check_claim, claim, identity_of, write_config
 from pipeline.source_changes import source_changes
 from pipeline.sources import Source, open_source, other_files
-from pipeline.sources.digest import source_digest
+from pipeline.sources.digest import Reckoned, source_digest
 from pipeline.takeover import naming_who_writes
 from stages.parse import parse_json
 from stages.shard.place import Place
@@ -242,7 +242,7 @@ def _extended(outlook: Outlook, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     request = outlook.request
     _refuse_less(request, parts)
     listing, known = outlook.origin.listing(), known_parts(request.root)
-    asked = getattr(outlook.origin, "asked", None)
+    asked = outlook.origin.asked if isinstance(outlook.origin, Reckoned) else None
     about, fresh = _about(outlook, listing), new_items(known, listing, request.limit, asked)
     unseal(request.root)
     if not fresh.num_rows:

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--output", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--scores", type=Path, default=KEPT)
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each variant")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each variant, also of those told")
     parser.add_argument("--share", type=float, default=1.0, help="of the cases, for a trial")
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=[*VARIANTS])
     parser.add_argument("--set", action="append", default=[], metavar="K=V")
@@ -58,7 +58,7 @@ def main() -> None:
                 export = _trained(arguments.config, arguments.output / _slug(name, seed), settings)
                 _keep(kept, {"settings": settings, **_scored(export, seed, arguments.share)})
                 print(f"{kept} is there", flush=True)
-    _show(arguments.scores, arguments.variants)
+    _show(arguments.scores, arguments.variants, arguments.seeds)
 
 
 def _check(kept: Path, settings: Sequence[str]) -> None:
@@ -97,12 +97,12 @@ def _keep(path: Path, content: object) -> None:
     partial.rename(path)
 
 
-def _show(folder: Path, variants: Sequence[str]) -> None:
+def _show(folder: Path, variants: Sequence[str], seeds: int) -> None:
     for subjects in COUNTS:
         print(f"\n{subjects} held-out subject(s); 95 % intervals over cases, seeds are trainings\n{HEAD}")
         for name in variants:
-            files = sorted(folder.glob(f"{_slug(name, 0)[:-1]}[0-9]*.json"))
-            rounds = [json.loads(path.read_text())[str(subjects)] for path in files]
+            files = [folder / f"{_slug(name, seed)}.json" for seed in range(seeds)]
+            rounds = [json.loads(path.read_text())[str(subjects)] for path in files if path.exists()]
             if rounds:
                 print(told(f"{name}, {counted(len(rounds), 'training')}", [*zip(*rounds, strict=True)]))
 

@@ -87,21 +87,21 @@ def _checked_setting(values: Mapping[str, Any], place: str) -> Setting:
     except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"{place}.method: no such method{nearest(setting.method, METHODS)}") from error
     known = {each.name: getattr(usual, each.name) for each in fields(usual)}
-    _check_finite(setting.options, f"{place}.options")
+    _check_numbers(setting.options, f"{place}.options")
     # Raises on unknown keys and on values that make no sense.
     build(type(usual), {**known, **setting.options}, f"{place}.options")
     return setting
 
 
-def _check_finite(value: Any, place: str) -> None:
+def _check_numbers(value: Any, place: str) -> None:
     if isinstance(value, Mapping):
         for name, each in value.items():
-            _check_finite(each, f"{place}.{name}")
+            _check_numbers(each, f"{place}.{name}")
             if name == "seed" and isinstance(each, int) and each < 0:
                 raise UserError(f"{place}.seed: is {each}; it must be 0 or more")
     elif isinstance(value, list | tuple):
         for each in value:
-            _check_finite(each, place)
+            _check_numbers(each, place)
     elif isinstance(value, int) and not -_WHOLE <= value < _WHOLE:
         raise UserError(f"{place}: {value} is too large a number")
     elif isinstance(value, float) and not isfinite(value):

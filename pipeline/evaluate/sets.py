@@ -126,15 +126,15 @@ def _check_words(individual: Individual, each: SubjectSet, where: str) -> None:
     if not individual.word.strip():
         raise UserError(f"{where}: {kind} '{individual.name}' has no word; give what prompts call it")
     own = [] if individual.prompt is None else [individual.prompt]
+    namesakes = sum(other.word == individual.word for other in each.given)
     told = (
-        ("prompt", each.prompts, f"of set '{each.name}'"),
-        ("prompt", own, f"of {kind} '{individual.name}'"),
-        ("caption", individual.captions, f"of {kind} '{individual.name}'"),
+        ("prompt", each.prompts, f"of set '{each.name}'", namesakes),
+        ("prompt", own, f"of {kind} '{individual.name}'", 1),
+        ("caption", individual.captions, f"of {kind} '{individual.name}'", 1),
     )
-    for what, texts, of in told:
+    for what, texts, of, times in told:
         for text in texts:
-            times = sum(other.word == individual.word for other in each.given) if what == "prompt" else 1
-            if len(whole_words(text, individual.word)) < (times if texts is each.prompts else 1):
+            if len(whole_words(text, individual.word)) < times:
                 raise UserError(
                     f"{where}: the {what} {text!r} {of} does not have its {kind}'s word "
                     f"'{individual.word}'{f' for {times} subjects' if times > 1 else ''}; add it"

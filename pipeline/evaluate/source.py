@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import ClassVar
 
 import pyarrow as pa
 from pyarrow.fs import LocalFileSystem
@@ -31,7 +30,7 @@ class EvaluationSource:
     seeds: tuple[int, ...]
     folder: str
     """Of the configuration."""
-    asked: ClassVar[str] = "its method's options, prompt, seed and what is in its given pictures"
+    asked: str = "its method's options, prompt, seed and what is in its given pictures"
     """What decides an item, for people."""
 
     @classmethod

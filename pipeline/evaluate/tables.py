@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pipeline.evaluate.cells import apart, line, rule, told
 from pipeline.evaluate.columns import headers
 from pipeline.evaluate.config import EvaluateConfig
 from pipeline.evaluate.part import Estimates, Part
 from pipeline.evaluate.sets import Reported
-from pipeline.evaluate.statistics import Estimate
 from pipeline.evaluate.summary import FASTER, Method
 from pipeline.wording import counted
 
@@ -33,8 +33,8 @@ def markdown(methods: Sequence[Method], config: EvaluateConfig, judged: Mapping[
     parts.append("\n".join(_costs(methods)))
     parts.append("\n".join(_overtaking(methods)))
     if judged:
-        told = ", ".join(f"{name} {share:.3f}" for name, share in judged.items())
-        parts.append(f"Judge: its own accuracy on held-out renders: {told}.")
+        shares = ", ".join(f"{name} {share:.3f}" for name, share in judged.items())
+        parts.append(f"Judge: its own accuracy on held-out renders: {shares}.")
     missing = [*_missing(methods)]
     if missing:
         parts.append("Pictures that are not there (`--retry` tries again):\n\n" + "\n".join(missing))
@@ -57,12 +57,12 @@ def _parts(
         of: which sets these are.
     """
     yield "\n".join(_values(rows, names, f"{of}means over sets, with 95 % intervals of other subjects."))
-    apart = {name: part.differences for name, (_, part) in rows.items() if part.differences}
+    differences = {name: part.differences for name, (_, part) in rows.items() if part.differences}
     about = (
         f"{of}differences from {baseline} on the same pictures asked for; bold where the interval leaves out "
         "0 and there are six subjects or more."
     )
-    yield "\n".join(_apart_rows(apart, names, about))
+    yield "\n".join(_apart_rows(differences, names, about))
     others = {
         f"{name} less {other}": found
         for name, (_, part) in rows.items()
@@ -79,10 +79,10 @@ def _sets(part: Part) -> int:
 def _values(rows: Mapping[str, tuple[str, Part]], names: Mapping[str, str], about: str) -> Iterator[str]:
     yield _sentence(about)
     yield ""
-    yield _line("method", "pictures", *names.values())
-    yield _rule(len(names) + 2)
+    yield line("method", "pictures", *names.values())
+    yield rule(len(names) + 2)
     for name, (drawn, part) in rows.items():
-        yield _line(name, drawn, *(told(part.values.get(each)) for each in names))
+        yield line(name, drawn, *(told(part.values.get(each)) for each in names))
 
 
 def _ranks(methods: Sequence[Method], names: Mapping[str, str]) -> Iterator[str]:
@@ -90,11 +90,11 @@ def _ranks(methods: Sequence[Method], names: Mapping[str, str]) -> Iterator[str]
         return
     yield "Mean ranks over the sets that all methods have; 1 is the best, and ties share a rank."
     yield ""
-    yield _line("method", *names.values())
-    yield _rule(len(names) + 1)
+    yield line("method", *names.values())
+    yield rule(len(names) + 1)
     for method in methods:
         ranks = [method.ranks.get(each) for each in names]
-        yield _line(method.name, *("-" if rank is None else f"{rank:.2f}" for rank in ranks))
+        yield line(method.name, *("-" if rank is None else f"{rank:.2f}" for rank in ranks))
 
 
 def _sentence(text: str) -> str:
@@ -106,10 +106,10 @@ def _apart_rows(rows: Mapping[str, Estimates], names: Mapping[str, str], about: 
         return
     yield _sentence(about)
     yield ""
-    yield _line("method", *names.values())
-    yield _rule(len(names) + 1)
+    yield line("method", *names.values())
+    yield rule(len(names) + 1)
     for name, found in rows.items():
-        yield _line(name, *(_apart(found.get(each)) for each in names))
+        yield line(name, *(apart(found.get(each)) for each in names))
 
 
 def _costs(methods: Sequence[Method]) -> Iterator[str]:
@@ -119,22 +119,22 @@ def _costs(methods: Sequence[Method]) -> Iterator[str]:
         f"later overtakes another where its pictures take at least {FASTER:.0%} less time."
     )
     yield ""
-    yield _line("method", "learning, s", "picture, s", "T(10), s", "T(100), s", "kept, bytes", "memory, MiB")
-    yield _rule(7)
+    yield line("method", "learning, s", "picture, s", "T(10), s", "T(100), s", "kept, bytes", "memory, MiB")
+    yield rule(7)
     for method in methods:
         times = (method.tuning_seconds, method.image_seconds, method.seconds(10), method.seconds(100))
         memory = None if method.memory_bytes is None else round(method.memory_bytes / 2**20)
         kept = None if method.subject_bytes is None else f"{method.subject_bytes:,}"
         shown = ["-" if each is None else f"{each:.2f}" for each in times]
-        yield _line(method.name, *shown, kept or "-", "-" if memory is None else str(memory))
+        yield line(method.name, *shown, kept or "-", "-" if memory is None else str(memory))
 
 
 def _overtaking(methods: Sequence[Method]) -> Iterator[str]:
     for method in methods:
         found = [(other.name, count) for other in methods if (count := method.overtakes(other)) is not None]
         if found:
-            told = ", ".join(f"{name} from {counted(count, 'picture')} on" for name, count in found)
-            yield f"- In all, {method.name} takes less time than {told}"
+            others = ", ".join(f"{name} from {counted(count, 'picture')} on" for name, count in found)
+            yield f"- In all, {method.name} takes less time than {others}"
 
 
 def _missing(methods: Sequence[Method]) -> Iterator[str]:
@@ -147,31 +147,7 @@ def _reported(rows: Sequence[Reported]) -> Iterator[str]:
     names = [*dict.fromkeys(name for row in rows for name in row.values)]
     yield "Published elsewhere, with other models, prompts and pictures; not run here."
     yield ""
-    yield _line("method (reported)", *names, "source")
-    yield _rule(len(names) + 2)
+    yield line("method (reported)", *names, "source")
+    yield rule(len(names) + 2)
     for row in rows:
-        yield _line(row.method, *(str(row.values.get(name, "-")) for name in names), row.source)
-
-
-def told(value: Estimate | None) -> str:
-    """`0.812 (0.790 to 0.834)`."""
-    return "-" if value is None else f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-def _apart(value: Estimate | None) -> str:
-    if value is None:
-        return "-"
-    text = f"{value.mean:+.3f} ({value.low:+.3f} to {value.high:+.3f})"
-    return f"**{text}**" if value.apart else text
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(each.replace('|', chr(92) + '|') for each in map(_one_line, cells))} |"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _rule(columns: int) -> str:
-    return f"|{'---|' * columns}"
+        yield line(row.method, *(str(row.values.get(name, "-")) for name in names), row.source)

@@ -3,25 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from annotated_types import Interval
 
 from models.miniature.world import (
     BACKGROUNDS,
-    NOUNS,
     Identity,
     Mention,
     Prompt,
-    held_out_identity,
-    sample_identity,
 )
 from models.miniature.world.styles import STYLES
 from models.references import names_of_identity, names_of_style, place_of_reference, subject_of_style
 from pipeline.errors import UserError
+from pipeline.evaluate.people import all_chosen, different_identities
 from pipeline.evaluate.sets import Box, Protocol, SubjectSet
 from pipeline.fields import nearest
 from stages.set_row import Individual
@@ -38,8 +35,6 @@ _PLACES: dict[int, tuple[Box, ...] | None] = {
     ),
 }
 """Where several subjects are asked to be."""
-_TRIES = 100
-"""To find subjects that are in no set yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +68,7 @@ def world_protocol(world: World) -> Protocol:
     for style in world.styles:
         if style not in STYLES:
             raise UserError(f"world.styles: the world has no style '{style}'{nearest(style, STYLES)}")
-    people = [*_identities(world)]
+    people = [*different_identities(world)]
     nouns = len({each.noun for each in people})
     if max(world.together, default=0) > nouns:
         raise UserError(
@@ -81,47 +76,12 @@ def world_protocol(world: World) -> Protocol:
             "raise world.subjects"
         )
     sets = []
-    for number, chosen in _all_chosen(people, world):
+    for number, chosen in all_chosen(people, world):
         about = people[number % len(people)].id
         sets += [_set(chosen, about, number, world, style) for style in world.styles or (None,)]
     return Protocol(
         sets=tuple(sets), source="the miniature's procedural world; identities held out from all training"
     )
-
-
-def _identities(world: World) -> Iterator[Identity]:
-    rng, seen = np.random.default_rng((world.seed, 0)), set()
-    for number in range(world.subjects):
-        noun = NOUNS[number % len(NOUNS)]
-        while (identity := sample_identity(rng, noun)) in seen or not held_out_identity(identity):
-            pass
-        seen.add(identity)
-        yield identity
-
-
-def _all_chosen(people: list[Identity], world: World) -> Iterator[tuple[int, list[Identity]]]:
-    """Who are drawn together, no two sets the same, each with its number among those of as many subjects."""
-    rng, seen = np.random.default_rng((world.seed, 1)), set()
-    for count in world.together:
-        for number in range(world.sets or world.subjects):
-            tries = (_chosen(people, count, number, rng) for _ in range(_TRIES))
-            chosen = next((each for each in tries if tuple(each) not in seen), None)
-            if chosen is None:
-                raise UserError(
-                    f"world: of {world.subjects} subjects there are no {world.sets or world.subjects} "
-                    f"different sets of {count}; raise world.subjects, or lower world.sets"
-                )
-            seen.add(tuple(chosen))
-            yield number, chosen
-
-
-def _chosen(people: list[Identity], count: int, number: int, rng: np.random.Generator) -> list[Identity]:
-    """Each in turn, with others of other nouns."""
-    found = [people[number % len(people)]]
-    for place in rng.permutation(len(people)):
-        if len(found) < count and people[place].noun not in {each.noun for each in found}:
-            found.append(people[place])
-    return sorted(found)
 
 
 def _set(identities: list[Identity], about: str, number: int, world: World, style: str | None) -> SubjectSet:

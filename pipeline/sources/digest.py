@@ -13,6 +13,9 @@ from pipeline.sources.files import walk
 class Reckoned(Protocol):
     """A source that is no files: what it holds follows from a configuration."""
 
+    asked: str
+    """What decides an item, in words for people."""
+
     def digest(self) -> str:
         """64 hex digits; others for anything else that it would hold."""
         ...

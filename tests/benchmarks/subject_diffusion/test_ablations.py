@@ -31,9 +31,13 @@ def told(monkeypatch, capsys, folder, *options):
 def test_means_are_over_trainings(monkeypatch, capsys, tmp_path):
     scores(tmp_path, "whole", 0.2, 0.4)
     scores(tmp_path, "no-adapter", 0.1, settings=["model.adapter=false"])
-    for options in (("--show",), ("--set", *SETTINGS, "--seeds", 1, "--variants", "whole", "no adapter")):
+    out = told(monkeypatch, capsys, tmp_path, "--show")
+    assert out.count("| whole, 2 trainings | 0.300 (0.300 to 0.300), seeds 0.200 to 0.400 |") == 2
+    assert out.count("| no adapter, 1 training | 0.100") == 2
+    once = ("--seeds", 1, "--variants", "whole", "no adapter")
+    for options in (("--show", *once), ("--set", *SETTINGS, *once)):
         out = told(monkeypatch, capsys, tmp_path, *options)
-        assert out.count("| whole, 2 trainings | 0.300 (0.300 to 0.300), seeds 0.200 to 0.400 |") == 2
+        assert out.count("| whole, 1 training | 0.200") == 2
         assert out.count("| no adapter, 1 training | 0.100") == 2
     assert not (tmp_path / "runs").exists()
 
