@@ -124,7 +124,8 @@ def test_logits_of_any_boxes_at_all(segmenters, pictures):
     ours, theirs = (each.load() for each in segmenters)
     rng = np.random.default_rng(5)
     boxes = torch.from_numpy(np.sort(rng.uniform(0, 160, (2, 6, 2, 2)), axis=2).reshape(2, 6, 4))
-    pixels = ours._images(images=pictures[:2], return_tensors="pt").pixel_values
+    side = ours._processor.pad_size
+    pixels = ours._pixels.batch(pictures[:2], (side["height"], side["width"]))
     told = []
     for each in (ours, theirs):
         with torch.inference_mode():
