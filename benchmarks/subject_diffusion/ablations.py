@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.subject_diffusion.cases import cases
-from benchmarks.subject_diffusion.scores import Scorer
-from benchmarks.subject_diffusion.tables import COUNTS, HEAD, SEED, drawer, seeds_of, told
+from benchmarks.subject_diffusion.scores import Scorer, Scores
+from benchmarks.subject_diffusion.tables import COUNTS, HEAD, SEED, drawer, less, seeds_of, told
 from pipeline.wording import counted
 
 VARIANTS = {
@@ -32,6 +32,8 @@ VARIANTS = {
 }
 """Settings by name; rows a, e, c, g, f and d of the paper's table 3, and our own addition taken away."""
 KEPT = Path(__file__).with_name("ablations")
+Rounds = dict[int, list[Scores]]
+"""Scores of each case by the training's seed."""
 
 
 def main() -> None:
@@ -100,11 +102,29 @@ def _keep(path: Path, content: object) -> None:
 def _show(folder: Path, variants: Sequence[str], seeds: int) -> None:
     for subjects in COUNTS:
         print(f"\n{subjects} held-out subject(s); 95 % intervals over cases, seeds are trainings\n{HEAD}")
-        for name in variants:
-            files = [folder / f"{_slug(name, seed)}.json" for seed in range(seeds)]
-            rounds = [json.loads(path.read_text())[str(subjects)] for path in files if path.exists()]
-            if rounds:
-                print(told(f"{name}, {counted(len(rounds), 'training')}", [*zip(*rounds, strict=True)]))
+        rounds = {name: _rounds(folder, name, str(subjects), seeds) for name in variants}
+        for name, own in rounds.items():
+            if own:
+                print(told(f"{name}, {counted(len(own), 'training')}", _by_case(own)))
+        for name, own in rounds.items():
+            # Of the same cases and seeds of pictures, so most of what makes cases differ is in neither.
+            if name != "whole" and (common := sorted(own.keys() & rounds.get("whole", {}).keys())):
+                print(
+                    told(f"{name}, less whole", less(*(_of(some, common) for some in (own, rounds["whole"]))))
+                )
+
+
+def _rounds(folder: Path, name: str, subjects: str, seeds: int) -> Rounds:
+    files = {seed: folder / f"{_slug(name, seed)}.json" for seed in range(seeds)}
+    return {seed: json.loads(path.read_text())[subjects] for seed, path in files.items() if path.exists()}
+
+
+def _of(rounds: Rounds, seeds: Sequence[int]) -> list[tuple[Scores, ...]]:
+    return _by_case({seed: rounds[seed] for seed in seeds})
+
+
+def _by_case(rounds: Rounds) -> list[tuple[Scores, ...]]:
+    return [*zip(*rounds.values(), strict=True)]
 
 
 if __name__ == "__main__":

@@ -61,6 +61,15 @@ def told(name: str, rows: Sequence[Sequence[Scores]]) -> str:
     return f"| {name} | {' | '.join(_told(rows, column) for column in COLUMNS)} |"
 
 
+def less(ours: Sequence[Sequence[Scores]], theirs: Sequence[Sequence[Scores]]) -> list[list[Scores]]:
+    """Differences, scores of the same case and round each."""
+    pairs = [zip(*rows, strict=True) for rows in zip(ours, theirs, strict=True)]
+    return [
+        [{name: one[name] - other[name] for name in one.keys() & other.keys()} for one, other in row]
+        for row in pairs
+    ]
+
+
 def _told(rows: Sequence[Sequence[Scores]], column: str) -> str:
     """A mean with its interval; of the first column also how far rounds are apart."""
     if column not in rows[0][0]:

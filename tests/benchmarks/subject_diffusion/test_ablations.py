@@ -42,6 +42,16 @@ def test_means_are_over_trainings(monkeypatch, capsys, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_differences_are_of_the_same_trainings(monkeypatch, capsys, tmp_path):
+    scores(tmp_path, "whole", 0.25, 0.5)
+    scores(tmp_path, "no-adapter", 0.125, settings=["model.adapter=false"])
+    scores(tmp_path, "no-location-map", 0.125, 0.625, settings=["model.location_control=false"])
+    out = told(monkeypatch, capsys, tmp_path, "--show")
+    assert out.count("| no adapter, less whole | -0.125 (-0.125 to -0.125), seeds -0.125 to -0.125 |") == 2
+    assert out.count("| no location map, less whole | 0.000 (0.000 to 0.000), seeds -0.125 to 0.125 |") == 2
+    assert "whole, less whole" not in out
+
+
 def test_scores_of_other_settings_are_not_taken_for_these(monkeypatch, capsys, tmp_path):
     scores(tmp_path, "whole", 0.2)
     with pytest.raises(SystemExit, match=r"max_steps=5.*max_steps=6"):
