@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a build of more images is as fast, and its driver as small, as one of fewer.
+"""Whether a build of more images, smaller shards or more workers is as fast, and its driver as small.
 
 Speed is that of the run once its first shard is there; start-up is told apart. Memory is what the driver's
 process alone holds (USS), at its peak and as a median of the run's second half.
 
-COMMAND  python -m benchmarks.growth [--images 500 2000 8000] [--rounds 3]
+Images are built as the miniature's configuration says; shards and workers, of `--of` images, change one
+thing of it: how many images a shard has, or how many processes there are, each with all stages.
+
+COMMAND  python -m benchmarks.growth [--images 500 2000 8000] [--shards 25 400] [--workers 1 2] [--rounds 3]
 """
 
 import argparse
@@ -20,8 +23,10 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from benchmarks.quality import CONFIG
+from benchmarks.rivals.chain import TWO
 from benchmarks.steady import steady
 from models.miniature.world import write_scenes
+from pipeline.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +43,63 @@ class Grown:
     """MiB of the driver in the second half, median."""
 
 
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What is built."""
+
+    count: int
+    config: Path = CONFIG
+    settings: tuple[str, ...] = ()
+
+
 def main() -> None:
-    """Print a row a number of images."""
+    """Print a row a build."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, nargs="+", default=[500, 2000, 8000])
+    parser.add_argument("--images", type=int, nargs="*", default=[500, 2000, 8000])
+    parser.add_argument("--shards", type=int, nargs="*", default=[], help="images of a shard")
+    parser.add_argument("--workers", type=int, nargs="*", default=[], help="processes")
+    parser.add_argument("--of", type=int, default=2000, help="images, for shards and workers")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    runs: dict[int, list[Grown]] = {count: [] for count in arguments.images}
+    builds = {f"{count:,} images": Build(count) for count in arguments.images}
+    builds |= {
+        f"{size} a shard": Build(arguments.of, CONFIG, (f"shard_size={size}",)) for size in arguments.shards
+    }
+    builds |= {
+        counted(workers, "worker"): Build(arguments.of, TWO, (f"stages.read.resources.workers={workers}",))
+        for workers in arguments.workers
+    }
+    runs: dict[str, list[Grown]] = {name: [] for name in builds}
     with TemporaryDirectory() as folder:
-        write_scenes(Path(folder, "scenes"), max(arguments.images), seed=20261129)
+        write_scenes(Path(folder, "scenes"), max(each.count for each in builds.values()), seed=20261129)
         for number in range(arguments.rounds):
-            for count, some in runs.items():
-                some.append(built(Path(folder, "scenes", "images"), Path(folder, f"{number}-{count}"), count))
-                print(count, some[-1], flush=True)
-    print("| images | first shard, s | images/s from then on | driver: peak, MiB | later |\n|" + "---|" * 5)
-    for count, some in runs.items():
+            for place, (name, build) in enumerate(builds.items()):
+                output = Path(folder, f"{number}-{place}")
+                runs[name].append(built(build, Path(folder, "scenes", "images"), output))
+                print(name, runs[name][-1], flush=True)
+    print("| | first shard, s | images/s from then on | driver: peak, MiB | later |\n|" + "---|" * 5)
+    for name, some in runs.items():
         rates = [run.rate for run in some]
         print(
-            f"| {count:,} | {median(run.first for run in some):.1f} | "
+            f"| {name} | {median(run.first for run in some):.1f} | "
             f"{median(rates):.1f} ({min(rates):.1f} to {max(rates):.1f}) | "
             f"{median(run.peak for run in some):.0f} | {median(run.late for run in some):.0f} |"
         )
 
 
-def built(images: Path, output: Path, count: int) -> Grown:
+def built(build: Build, images: Path, output: Path) -> Grown:
     """Build from some of the pictures."""
-    command = [sys.executable, "-m", "pipeline", "build", str(CONFIG), "--input", str(images)]
+    command = [sys.executable, "-m", "pipeline", "build", str(build.config), "--input", str(images)]
+    command += [part for setting in build.settings for part in ("--set", setting)]
     began = time.time()
     process = subprocess.Popen(
-        [*command, "--output", str(output), "--limit", str(count)],
+        [*command, "--output", str(output), "--limit", str(build.count)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     held = _watched(process)
     if process.wait():
-        raise SystemExit(f"the build of {count} images failed")
+        raise SystemExit(f"the build of {build} failed")
     run = steady(output)
     return Grown(
         run.first - began,

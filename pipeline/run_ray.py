@@ -101,14 +101,14 @@ def _run(
         run.gone = partial(_dead_raylet, started_raylets())
         check_devices(chain)
         check_capacity(list(chain), there.get("CPU", 0.0), there.get("GPU", 0.0), "the cluster")
-        # Before any worker loads what it can.
+        # Before any worker loads what it can, and while Ray Data plans.
         check = ray.remote(num_cpus=chain[0].resources.cpus)(check_weights)
-        ray.get(check.remote([stage for operator in chain for _, stage in operator.stages]))
+        checked = check.remote([stage for operator in chain for _, stage in operator.stages])
+        stream = _pipeline(read, chain, shards, run.fence, run.notes)
         if line := spare_line(chain, _nodes()):
             run.log.warn(line)
-        yield from _pipeline(read, chain, shards, run.fence, run.notes).iter_batches(
-            batch_size=None, batch_format="pyarrow", prefetch_batches=0
-        )
+        ray.get(checked)
+        yield from stream.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except RayError as error:
         line = _line(error)
         if line is None:

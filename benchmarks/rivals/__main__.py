@@ -22,11 +22,10 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.memory import MemoryWatch
 from benchmarks.quality import CONFIG
-from benchmarks.rivals.chain import counted
+from benchmarks.rivals.chain import TWO, counted
 from models.miniature.world import write_scenes
 
 ROOT = Path(__file__).parents[2]
-TWO = Path(__file__).with_name("two.yaml")
 CONTENDERS = {
     "ours": ("-m", "pipeline", "build", str(CONFIG), "--input", "IN", "--output", "OUT"),
     "ours, all stages in two": ("-m", "pipeline", "build", str(TWO), "--input", "IN", "--output", "OUT"),

@@ -26,6 +26,8 @@ LIGHT = ("read", "filter_image")
 FIRST = ("caption", "nouns", "detect", "select")
 SECOND = ("segment", "score")
 ALL = (*LIGHT, *FIRST, *SECOND)
+TWO = Path(__file__).with_name("two.yaml")
+"""Our build with all stages in each of two workers."""
 TOGETHER = 100
 """Pictures of a tar, or of a block, as in our shards."""
 
