@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from models.backends.blip2 import Blip2
 from models.backends.grounding_dino import GroundingDino
@@ -84,13 +84,15 @@ class CuttingOut:
         Args:
             stages: of a build, by name; their models are loaded when they are needed.
         """
-        self._stages, self._loaded = stages, {}
+        self._stages = stages
+        self._loaded: dict[str, Any] = {}
+        self._used: dict[str, dict[str, str | None]] = {}
 
     def __call__(self, text: str) -> Reference:
         """The subject of `PICTURE[:LABEL]`.
 
-        Without a label it is what the picture's caption names and the detector is surest of. A picture with
-        transparency is taken as it is, and needs a label.
+        Without a label it is what the picture's caption names and the detector is surest of. A picture of
+        which something is transparent is taken as it is, and needs a label.
 
         Raises:
             UserError: no such picture, or no such thing in it, or weights are missing.
@@ -98,7 +100,7 @@ class CuttingOut:
         path, label = split_reference(text)
         try:
             with Image.open(path) as opened:
-                image = opened.convert("RGBA" if _is_transparent(opened) else "RGB")
+                image = upright(opened)
         except FileNotFoundError as error:
             raise UserError(f"no picture {path}; give --reference PICTURE[:LABEL]") from error
         except (OSError, ValueError, Image.DecompressionBombError) as error:
@@ -106,6 +108,11 @@ class CuttingOut:
         if image.mode == "RGBA":
             return self._as_it_is(image, label, path)
         return self._found(image, label, path)
+
+    @property
+    def used(self) -> dict[str, dict[str, str | None]]:
+        """The models that it took so far, by what they do."""
+        return dict(self._used)
 
     def _as_it_is(self, image: Image.Image, label: str | None, path: Path) -> Reference:
         if label is None:
@@ -149,6 +156,8 @@ class CuttingOut:
             try:
                 backend.check()
                 self._loaded[field] = backend.load()
+                told = {"kind": type(backend).__name__, "model": backend.model}
+                self._used[field] = {**told, "revision": getattr(backend, "revision", None)}
             except BackendError as error:
                 raise UserError(
                     f"the {field} that cuts references out: {error}, or give --builder"
@@ -156,8 +165,14 @@ class CuttingOut:
         return self._loaded[field]
 
 
-def _is_transparent(image: Image.Image) -> bool:
-    return "A" in image.getbands() or "transparency" in image.info
+def upright(opened: Image.Image) -> Image.Image:
+    """RGBA where something is transparent, RGB otherwise, turned as its file says."""
+    image = ImageOps.exif_transpose(opened)
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    opaque = with_alpha.getchannel("A").getextrema() == (255, 255)
+    return with_alpha.convert("RGB") if opaque else with_alpha
 
 
 def _square(image: Image.Image, mask_HW: np.ndarray, box: Sequence[float], path: Path) -> Image.Image:

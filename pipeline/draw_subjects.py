@@ -54,14 +54,21 @@ def draw_subjects(
         # Mistakes that show at once come before what takes seconds to load.
         boxes = [checked(places(seed), len(texts)) for seed in seeds]
         located(sampler.model)
-        references = [cutting(text) for text in texts]
         drawing = sampler.load()
+        references = [cutting(text) for text in texts]
         folder.mkdir(parents=True, exist_ok=True)
         yield from _written(references, folder)
         pictures = [reference.picture for reference in references]
         labels = [reference.label for reference in references]
         images = drawing.generate([prompt] * many, [pictures] * many, [labels] * many, boxes, seeds)
-        about = _about(sampler, references, prompt) | drawing.guidance
+        if unread := drawing.unread(prompt, labels):
+            yield f"the prompt is too long: its last {counted(unread, 'token')} are not read"
+        about = _about(sampler, references, prompt) | {
+            **drawing.guidance,
+            "device": drawing.device,
+            "cut_out_by": cutting.used,
+            "unread_tokens": unread,
+        }
         for seed, place, image in zip(seeds, boxes, images, strict=True):
             path = folder / f"{file_name(prompt)}-{seed}.png"
             image.save(path)

@@ -83,6 +83,9 @@ def layers_at(unet: Any, cells: Sequence[int]) -> list[str]:
     Args:
         unet: a `UNet2DConditionModel`.
         cells: the n.
+
+    Raises:
+        ValueError: there is no such layer.
     """
     downs, ups = len(unet.down_blocks), len(unet.up_blocks)
     scales = {f"down_blocks.{place}.": 2**place for place in range(downs)}
@@ -90,11 +93,14 @@ def layers_at(unet: Any, cells: Sequence[int]) -> list[str]:
     scales |= {f"up_blocks.{place}.": 2 ** (ups - 1 - place) for place in range(ups)}
     names = [name for name in unet.attn_processors if ".attn2." in name and "fuser" not in name]
     order = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
-    chosen = [
-        name
-        for name in names
-        if next(scale for begin, scale in scales.items() if name.startswith(begin)) in cells
-    ]
+    grids = {name: next(scale for begin, scale in scales.items() if name.startswith(begin)) for name in names}
+    chosen = [name for name, scale in grids.items() if scale in cells]
+    if not chosen:
+        there = sorted({*grids.values()})
+        raise ValueError(
+            f"attention_cells is {[*cells]}; this base has cross-attention on 1/n of its latents' side for n "
+            f"in {there}"
+        )
     return sorted(chosen, key=lambda name: order[name.split(".")[0]])
 
 

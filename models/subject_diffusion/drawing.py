@@ -90,6 +90,17 @@ class Drawing:
         }
         return {name: own if given is None else given for name, (given, own) in asked.items()}
 
+    @property
+    def device(self) -> str:
+        """That it draws on."""
+        return str(self.pipeline.device)
+
+    def unread(self, prompt: str, labels: Sequence[str]) -> int:
+        """See `Template.unread`."""
+        from models.subject_diffusion.template import Template
+
+        return Template(self.pipeline.tokenizer, self.pipeline.options).unread(prompt, labels)
+
     def generate(
         self,
         prompts: Sequence[str],

@@ -74,6 +74,9 @@ class SubjectDiffusionPipeline(DiffusionPipeline):
             image_scale: usual guidance by the references.
         """
         super().__init__()
+        # Where nothing is asked for, transformers loads in the precision of the files, diffusers in float32.
+        if None not in (text_encoder, unet) and text_encoder.dtype != unet.dtype:
+            text_encoder.to(unet.dtype)
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,

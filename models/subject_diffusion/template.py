@@ -97,15 +97,28 @@ class Template:
             raise BadPrompt(f"{len(labels)} subjects; this model takes {self.options.max_subjects}")
         suffixes = [self._suffix(label) for label in labels]
         words, length = self._words(prompt, "prompt"), int(self.tokenizer.model_max_length)
-        room = length - 2 - sum(len(ids) for ids, _ in suffixes)
-        if room < 0:
-            raise BadPrompt(f"the labels {', '.join(map(repr, labels))} are too long for a prompt")
-        ids, named = [self._special("bos"), *words[:room]], []
+        ids, named = [self._special("bos"), *words[: self._room(labels)]], []
         for suffix, offsets in suffixes:
             named.append([len(ids) + offset for offset in offsets])
             ids += suffix
         ids.append(self._special("eos"))
         return ids + [self._special("pad")] * (length - len(ids)), named
+
+    def unread(self, prompt: str, labels: Sequence[str]) -> int:
+        """How many tokens at a prompt's end there is no room for.
+
+        Raises:
+            BadPrompt: see `encode`.
+        """
+        return max(0, len(self._words(prompt, "prompt")) - self._room(labels))
+
+    def _room(self, labels: Sequence[str]) -> int:
+        """For a prompt, in tokens."""
+        suffixes = sum(len(self._suffix(label)[0]) for label in labels)
+        room = int(self.tokenizer.model_max_length) - 2 - suffixes
+        if room < 0:
+            raise BadPrompt(f"the labels {', '.join(map(repr, labels))} are too long for a prompt")
+        return room
 
     def _suffix(self, label: str) -> tuple[list[int], list[int]]:
         """A subject's tokens, and where among them those of its label and its placeholder are."""

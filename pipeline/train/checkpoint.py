@@ -51,27 +51,41 @@ def save(run: Path, step: int, training: Training, keep: int, world: World) -> N
         training: what has a state.
         keep: how many checkpoints stay.
         world: the processes.
+
+    Raises:
+        UserError: it cannot be written.
     """
     parts = _parts(training)
     if world.first:
-        folder = run / "checkpoints" / f"step-{step:08d}"
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, tensors in parts.items():
-            save_file(tensors, partial / f"{name}.safetensors")
-            as_usual(partial / f"{name}.safetensors")
-        average = training.optimising.average
-        state = {"step": step, "average_steps": None if average is None else average.steps}
-        (partial / "state.json").write_text(json.dumps(state, indent=1) + "\n")
-        for file in partial.iterdir():
-            _flush(file)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        _flush(folder.parent)
-        for old in checkpoints(run)[:-keep]:
-            shutil.rmtree(old)
+        try:
+            _write(run, step, parts, training, keep)
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"cannot save step {step} in {run}: {error}; the last checkpoint is whole"
+            ) from error
     world.wait()
+
+
+def _write(
+    run: Path, step: int, parts: Mapping[str, dict[str, Tensor]], training: Training, keep: int
+) -> None:
+    folder = run / "checkpoints" / f"step-{step:08d}"
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, tensors in parts.items():
+        save_file(tensors, partial / f"{name}.safetensors")
+        as_usual(partial / f"{name}.safetensors")
+    average = training.optimising.average
+    state = {"step": step, "average_steps": None if average is None else average.steps}
+    (partial / "state.json").write_text(json.dumps(state, indent=1) + "\n")
+    for file in partial.iterdir():
+        _flush(file)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    _flush(folder.parent)
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
 
 
 def restore(run: Path, training: Training) -> int:

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,41 @@ import yaml
 
 from pipeline.config import fingerprint
 from pipeline.errors import UserError
+from pipeline.lease import Lease
 from pipeline.train.config import TrainConfig
 from pipeline.train.identity import data_identity
 
 _FILE = "run.json"
+_BEFORE = {"_meta", "config.yaml", "run.partial", "ray", "stop"}
+"""What may be in a run's folder before it is one."""
+
+
+def check_run(run: Path, config: TrainConfig, data: Mapping[str, Any]) -> None:
+    """See that `run` can be, or is, the folder of this training.
+
+    Raises:
+        UserError: it holds another training that has begun, with what differs, or something else.
+    """
+    try:
+        before = _identity_of(run)
+        if before is None and run.exists() and (foreign := {path.name for path in run.iterdir()} - _BEFORE):
+            raise UserError(
+                f"{run} is not empty ({min(foreign)}), and holds no training; give another --output"
+            )
+        now = _identity(config, data)
+        if before not in (None, now) and _has_begun(run):
+            differ = ", ".join(_differing(before, now))
+            raise UserError(
+                f"{run} holds a run of another configuration (they differ in {differ}); give another --output"
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot use {run} as a run's folder: {error}; give another --output") from error
 
 
 def claim_run(run: Path, config: TrainConfig, data: Mapping[str, Any]) -> None:
-    """Make `run` the folder of this training, or see that it already is.
+    """Make `run` the folder of this training, if it is not.
+
+    A training that has not done its first step, for want of weights for instance, keeps nobody out.
 
     Args:
         run: the folder.
@@ -25,30 +53,40 @@ def claim_run(run: Path, config: TrainConfig, data: Mapping[str, Any]) -> None:
         data: what the dataset is known by.
 
     Raises:
-        UserError: it holds another training, with what differs, or something else, or cannot be written to.
+        UserError: see `check_run`; or it cannot be written to.
     """
-    identity = json.loads(json.dumps({**config.identity(), "data": dict(data)}))
-    path = run / _FILE
+    check_run(run, config, data)
+    identity, path = _identity(config, data), run / _FILE
     try:
-        if path.exists():
-            before = json.loads(path.read_text())["identity"]
-            if before != identity:
-                differ = ", ".join(_differing(before, identity))
-                raise UserError(
-                    f"{run} holds a run of another configuration (they differ in {differ}); "
-                    "give another --output"
-                )
+        if _identity_of(run) == identity:
             return
-        if run.exists() and any(run.iterdir()):
-            raise UserError(f"{run} is not empty, and holds no training; give another --output")
         run.mkdir(parents=True, exist_ok=True)
         (run / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False))
         about = {"fingerprint": fingerprint(identity), "identity": identity}
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(about, indent=1) + "\n")
         partial.rename(path)
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
         raise UserError(f"cannot use {run} as a run's folder: {error}; give another --output") from error
+
+
+def _identity(config: TrainConfig, data: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps({**config.identity(), "data": dict(data)}))
+
+
+def _identity_of(run: Path) -> Any:
+    """Of the training whose folder it is; None if it is nobody's."""
+    path = run / _FILE
+    return json.loads(path.read_text())["identity"] if path.exists() else None
+
+
+def _has_begun(run: Path) -> bool:
+    """Whether there is something that another training would spoil."""
+    from pipeline.train.checkpoint import checkpoints
+    from pipeline.train.finish import exported_steps
+    from pipeline.train.metrics import last_metrics
+
+    return bool(checkpoints(run) or exported_steps(run) or last_metrics(run))
 
 
 def _plain(config: TrainConfig) -> Any:
@@ -69,7 +107,7 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
     """Train, or go on; returns the exit code, 0 also if the run was told to stop.
 
     Raises:
-        UserError: bad configuration, weights, data, or a run of something else.
+        UserError: bad configuration, weights, data, a run of something else, or one that is at it.
     """
     from pipeline.train.finish import exported_steps
     from pipeline.train.session import run_session
@@ -78,12 +116,16 @@ def train_subjects(config: TrainConfig, run: Path) -> int:
 
     with joined() as world:
         shards = open_shards(config, config.split)
+        data = data_identity(config, shards.sizes)
         if world.first:
-            claim_run(run, config, data_identity(config, shards.sizes))
-        world.wait()
+            check_run(run, config, data)
         done = exported_steps(run)
         if done < config.max_steps:
-            done = run_session(config, run, shards, world)
+            with Lease.take(run) if world.first else nullcontext():
+                if world.first:
+                    claim_run(run, config, data)
+                world.wait()
+                done = run_session(config, run, shards, world)
     if world.first:
         print(ended(run, done, config.max_steps))
     return 0

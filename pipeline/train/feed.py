@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from models.loader_process import stand_aside
+from models.loader_process import end_workers, stand_aside
 from pipeline.errors import UserError
 from pipeline.train.batch import Batch, Collate
 from pipeline.train.order import batch_positions
@@ -130,3 +130,7 @@ class Feed:
         if isinstance(batch, UserError):
             raise batch
         return batch.to(self._device)
+
+    def close(self) -> None:
+        """End the workers; there is no next piece then."""
+        end_workers(self._pieces)

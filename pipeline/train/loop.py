@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import UserError
 from pipeline.progress import shown
 from pipeline.train.checkpoint import restore, save
 from pipeline.train.config import TrainConfig
@@ -53,6 +55,8 @@ def train(
         UserError: a checkpoint or the data is damaged, or the gradient is no number.
     """
     start = restore(run, prepared.training)
+    if start > config.max_steps:
+        raise UserError(f"{run} has {start} steps already; give a max_steps of at least so many")
     share = share_of(config, world)
     feed = Feed(prepared.samples, prepared.collate, share, start, config.speed.workers, world.device)
     stepping = Stepping(prepared, world, feed, share.pieces, mixed(config, world.device))
@@ -62,7 +66,7 @@ def train(
         save(run, done, prepared.training, config.watching.keep_checkpoints, world)
         return done
 
-    with _recording(run, start, config.max_steps, world) as tell:
+    with closing(feed), _recording(run, start, config.max_steps, world) as tell:
         while done < config.max_steps and not world.stopping(run):
             clock.begin(feed.waited)
             values = stepping(done)
@@ -82,7 +86,8 @@ def train(
 
 def told_of(values: Mapping[str, Any]) -> str:
     """A step's record in a few words."""
-    return f"loss {values['loss']:.4f} · {values['images_per_second']:.1f} images/s"
+    loss = math.nan if values["loss"] is None else values["loss"]
+    return f"loss {loss:.4f} · {values['images_per_second']:.1f} images/s"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 """A training's record: a line of JSON a step in `metrics.jsonl`, and the same for TensorBoard."""
 
 import json
+import math
 import resource
 import sys
 import time
@@ -44,7 +45,8 @@ def last_metrics(run: Path) -> dict[str, Any] | None:
 
 
 class Record:
-    """Writes the record of a run; of steps that are done again only the last time stays."""
+    """Writes the record of a run; of steps that are done again only the last time stays. What is no number is
+    null."""
 
     def __init__(self, run: Path, step: int) -> None:
         """
@@ -63,7 +65,7 @@ class Record:
 
     def add(self, step: int, values: Mapping[str, Any]) -> None:
         """What is known of a step, from 1."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.write(json.dumps({"step": step, **_strict(values)}, allow_nan=False) + "\n")
         self._file.flush()
         for name, value in values.items():
             if isinstance(value, int | float):
@@ -73,6 +75,14 @@ class Record:
         """Write what is left."""
         self._file.close()
         self._board.close()
+
+
+def _strict(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN and no infinity."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
 
 
 class Clock:

@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.progress import shown
 from pipeline.run_ray import RayOptions, connect
 from pipeline.ticker import Ticker
-from pipeline.train.command import claim_run, ended
+from pipeline.train.command import check_run, ended
 from pipeline.train.config import TrainConfig
 from pipeline.train.identity import data_identity
 from pipeline.train.loop import told_of
@@ -41,7 +41,7 @@ def train_on_ray(config: TrainConfig, run: Path, processes: int, address: str | 
     Raises:
         UserError: see `train_subjects`, or the cluster cannot be reached or has too little.
     """
-    claim_run(run, config, data_identity(config, open_shards(config, config.split).sizes))
+    check_run(run, config, data_identity(config, open_shards(config, config.split).sizes))
     connect(RayOptions(address))
     import ray
 

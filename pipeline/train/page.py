@@ -3,6 +3,7 @@
 
 import base64
 import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,8 @@ from pipeline.train.metrics import read_metrics
 
 FILE = "train.html"
 _GRIDS = 6
+_REASONS = 3
+"""Of replaced samples, that are told."""
 _CHARTS = {
     "Loss": {"training": "loss", "validation": "validation_loss"},
     "Denoising loss by quarter of the timesteps": {
@@ -81,16 +84,26 @@ def _tiles(lines: Sequence[Mapping[str, Any]]) -> str:
         (line["validation_loss"] for line in reversed(lines) if "validation_loss" in line), None
     )
     recent = lines[-50:]
+    losses = [line["loss"] for line in recent if line["loss"] is not None]
     values = {
         "Steps": str(last["step"]),
-        "Loss, mean of the last 50": f"{sum(line['loss'] for line in recent) / len(recent):.4f}",
+        "Loss, mean of the last 50": f"{sum(losses) / len(losses):.4f}" if losses else "no number",
         "Validation loss": "-" if validation is None else f"{validation:.4f}",
         "Images a second": f"{sum(line['images_per_second'] for line in recent) / len(recent):.1f}",
-        "Samples replaced": str(last["replaced"]),
+        "Samples replaced": _replaced(lines),
     }
     return "".join(
         f"<div><dt>{name}</dt><dd>{html.escape(value)}</dd></div>" for name, value in values.items()
     )
+
+
+def _replaced(lines: Sequence[Mapping[str, Any]]) -> str:
+    """How many, and what the most of them lacked."""
+    why: Counter[str] = Counter()
+    for line in lines:
+        why.update(line.get("replaced_why", {}))
+    told = ", ".join(f"{reason} {count}" for reason, count in why.most_common(_REASONS))
+    return f"{why.total()} ({told})" if why else "0"
 
 
 def _grid(path: Path) -> str:

@@ -74,7 +74,8 @@ class Samples(Dataset[Sample]):
         """The sample of a position, or the first usable one of those that follow a drawn place.
 
         Raises:
-            UserError: none of 1,000 samples, or of all, can be used; with the reasons.
+            UserError: none of 1,000 samples, or of all, can be used; with the reasons. Or a shard cannot be
+                read.
         """
         reading, skipped = self._reading, []
         size = self.order.epoch_size
@@ -98,7 +99,7 @@ class Samples(Dataset[Sample]):
         if reading.fixed:
             position, attempt = self.order.number(place), 0
         rng = picture_rng(reading.seed, position, attempt)
-        record = record_of(self._shards.read(place))
+        record = record_of(self._members(place))
         other = partial(self._picture, int(rng.integers(self.order.epoch_size)))
         example = example_of(record, reading.rules, reading.frame, rng, other, reading.bare_captions)
         # What the template refuses, such as a caption that has the placeholder in it, is told now.
@@ -107,7 +108,15 @@ class Samples(Dataset[Sample]):
 
     def _picture(self, position: int) -> Image.Image:
         """Any picture of the dataset, for what is behind a reference."""
-        return record_of(self._shards.read(self.order.at(position))).image
+        return record_of(self._members(self.order.at(position))).image
+
+    def _members(self, place: Place) -> dict[str, bytes]:
+        try:
+            return self._shards.read(place)
+        except OSError as error:
+            raise UserError(
+                f"cannot read {self._shards.name(place)}: {error}; see what `subjectforge verify` says"
+            ) from error
 
 
 def _reason(error: ValueError) -> str:

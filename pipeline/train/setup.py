@@ -166,7 +166,7 @@ def build_objective(config: TrainConfig, model: SubjectDiffusion, base: Base) ->
     """The losses, with the base's own schedule of noise.
 
     Raises:
-        UserError: the base predicts what cannot be trained.
+        UserError: the base predicts what cannot be trained, or has no attention to hold to masks.
     """
     from diffusers import DDPMScheduler
 
@@ -174,7 +174,7 @@ def build_objective(config: TrainConfig, model: SubjectDiffusion, base: Base) ->
     try:
         return Objective(model, scheduler, config.optimiser.min_snr)
     except ValueError as error:
-        raise UserError(f"base: {error}") from error
+        raise UserError(str(error)) from error
 
 
 def reading_of(config: TrainConfig, model: SubjectDiffusion, base: Base) -> Reading:

@@ -36,8 +36,8 @@ class Stepping:
         self._mixed, self._gates = mixed, gates(prepared.model.unet)
         self.flops: float | None = None
         """Of a step of this process, known after the first where the device's peak is."""
-        self.skipped: Counter[str] = Counter()
-        """Samples of this process that were replaced so far, by reason."""
+        self._skipped: Counter[str] = Counter()
+        """Samples of this process that were replaced in a step, by reason."""
 
     def __call__(self, number: int) -> dict[str, Any]:
         """Do a step, from 0.
@@ -47,6 +47,7 @@ class Stepping:
         """
         training = self._prepared.training
         training.model.train()
+        self._skipped.clear()
         counting = self.flops is None and peak_flops(self._world.device) is not None
         with FlopCounterMode(display=False) if counting else nullcontext() as counter:
             pieces = [self._piece(piece == self._pieces - 1) for piece in range(self._pieces)]
@@ -55,11 +56,13 @@ class Stepping:
         # Read before the optimiser is launched, so that a GPU goes on while the next batch is fetched.
         values = {**as_record(pieces, self._world.mean), "gate": opening(self._gates)}
         norm, lr = training.optimising.step(number)
-        return {**values, "gradient_norm": norm, "lr": lr, "replaced": self.skipped.total()}
+        replaced = self._world.counted(self._skipped)
+        why = {"replaced_why": dict(replaced)} if replaced else {}
+        return {**values, "gradient_norm": norm, "lr": lr, "replaced": replaced.total(), **why}
 
     def _piece(self, last: bool) -> Tensor:
         batch: Batch = next(self._feed)
-        self.skipped.update(batch.skipped)
+        self._skipped.update(batch.skipped)
         module, device = self._prepared.training.model, self._world.device
         noisy = self._prepared.asking(batch)
         with accumulating(module, last):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,17 @@ class World:
         dist.all_reduce(values, group=self.told)
         return values / self.size
 
+    def counted(self, counts: Counter[str]) -> Counter[str]:
+        """Of every process, together."""
+        if self.size == 1:
+            return counts
+        total = torch.tensor(counts.total())
+        dist.all_reduce(total, group=self.told)
+        several: list[Any] = [None] * self.size
+        if total:
+            dist.all_gather_object(several, dict(counts), group=self.told)
+        return sum((Counter(each) for each in several), Counter())
+
     def wait(self) -> None:
         """For all processes."""
         if self.size > 1:
@@ -67,7 +79,9 @@ class World:
 
 @contextmanager
 def joined() -> Iterator[World]:
-    """The world that the environment tells of; alone if it tells of none. SIGTERM asks for an end.
+    """The world that the environment tells of; alone if it tells of none.
+
+    SIGTERM asks for an end, and so does Ctrl-C; that a second time ends it at once.
 
     Raises:
         UserError: there are more processes on this machine than GPUs.
@@ -99,11 +113,13 @@ def _device(local_rank: int) -> torch.device:
 
 @contextmanager
 def _listening(world: World) -> Iterator[None]:
-    def ask(_number: int, _frame: FrameType | None) -> None:
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if world.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
         world.asked = True
 
     try:
-        before = signal.signal(signal.SIGTERM, ask)
+        before = {kind: signal.signal(kind, ask) for kind in (signal.SIGTERM, signal.SIGINT)}
     except ValueError:  # Ray Train's loops run in a thread
         world.signalled = False
         yield
@@ -111,4 +127,5 @@ def _listening(world: World) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

@@ -5,7 +5,9 @@ Shapes: B images, C channels, H = W pixels or latent cells.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -52,8 +54,8 @@ def train_autoencoder(
     layouts = [*load_layouts(cache).values()]
     torch.manual_seed(0)
     model = build_model().to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
-    losses = _step_losses(model, layouts, recipe, machine)
-    averaged = train(model, losses, recipe, run, log).cpu()
+    with closing(Feed(partial(_batch, layouts, recipe.batch), recipe.steps, machine)) as feed:
+        averaged = train(model, _step_losses(model, feed, machine), recipe, run, log).cpu()
     whole = (_crops(layouts, 9, step, RECIPE.batch, crop=64) for step in range(32))
     centre_latents(averaged, (_signed(pixels) for pixels in whole))
     export = run / "export"
@@ -61,14 +63,11 @@ def train_autoencoder(
     return export
 
 
-def _step_losses(
-    model: AutoencoderKL, layouts: list[Layout], recipe: Recipe, machine: Machine
-) -> Callable[[int], Losses]:
-    def draw(step: int) -> Tensors:
-        return {"pixels": _crops(layouts, 8, step, recipe.batch)}
+def _batch(layouts: list[Layout], size: int, step: int) -> Tensors:
+    return {"pixels": _crops(layouts, 8, step, size)}
 
-    feed = Feed(draw, recipe.steps, machine)
 
+def _step_losses(model: AutoencoderKL, feed: Feed, machine: Machine) -> Callable[[int], Losses]:
     def losses(step: int) -> Losses:
         image_BCHW = _signed(feed(step)["pixels"]).contiguous(memory_format=torch.channels_last)
         posterior = model.encode(image_BCHW).latent_dist  # pyright: ignore[reportAttributeAccessIssue]

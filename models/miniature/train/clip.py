@@ -8,7 +8,9 @@ Shapes: B pictures and prompts, P patches, D width.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -94,8 +96,9 @@ def train_clip(
     torch.manual_seed(seed)
     processor = build_processor()
     training = ClipTraining(build_model(processor.tokenizer, width), width).to(machine.device)
-    feed = Feed(lambda step: draw(processor.tokenizer, layouts, recipe.batch, step), recipe.steps, machine)
-    averaged = train(training, _step_losses(training, feed), recipe, run, log).cpu()
+    drawn = partial(draw, processor.tokenizer, layouts, recipe.batch)
+    with closing(Feed(drawn, recipe.steps, machine)) as feed:
+        averaged = train(training, _step_losses(training, feed), recipe, run, log).cpu()
     export = run / "export"
     averaged.clip.half().save_pretrained(export)
     processor.save_pretrained(export)

@@ -9,7 +9,9 @@ Shapes: B samples, C latent channels, H = W = 16 latent cells, L tokens, D their
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -154,8 +156,8 @@ def train_unet(
     latents: dict[Series, np.ndarray] = {
         name: load_latents(cache, layout, autoencoder, machine.device) for name, layout in layouts.items()
     }
-    feed = Feed(lambda step: draw(layouts, latents, tokenizer, recipe, step), recipe.steps, machine)
-    return train(unet, velocity_losses(Velocity(unet), tell, feed, recipe, machine), recipe, run, log)
+    with closing(Feed(partial(draw, layouts, latents, tokenizer, recipe), recipe.steps, machine)) as feed:
+        return train(unet, velocity_losses(Velocity(unet), tell, feed, recipe, machine), recipe, run, log)
 
 
 def velocity_losses(

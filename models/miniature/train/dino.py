@@ -8,8 +8,10 @@ Shapes: B pictures, V crops of each, C = 3 channels, H = W pixels, D width, K pr
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -96,8 +98,8 @@ def train_dino(run: Path, cache: Path, recipe: Recipe, log: Callable[[str], None
     layouts = [*load_layouts(cache).values()]
     torch.manual_seed(0)
     training = DinoTraining(build_model()).to(machine.device)
-    feed = Feed(lambda step: draw(layouts, recipe.batch, step), recipe.steps, machine)
-    averaged = train(training, _step_losses(training, feed), recipe, run, log).cpu()
+    with closing(Feed(partial(draw, layouts, recipe.batch), recipe.steps, machine)) as feed:
+        averaged = train(training, _step_losses(training, feed), recipe, run, log).cpu()
     export = run / "export"
     averaged.teacher_vit.half().save_pretrained(export)
     side = {"height": PIXELS, "width": PIXELS}

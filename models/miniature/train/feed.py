@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from models.loader_process import stand_aside
+from models.loader_process import end_workers, stand_aside
 
 Tensors = dict[str, Tensor]
 """A batch, by name."""
@@ -56,10 +56,15 @@ class Feed:
     def __call__(self, step: int) -> Tensors:
         """The batch of a step, on the device."""
         if step != self._next:
+            self.close()
             self._batches = self._from(step)
         self._next = step + 1
         device = self._machine.device
         return {name: value.to(device, non_blocking=True) for name, value in next(self._batches).items()}
+
+    def close(self) -> None:
+        """End the processes that make batches."""
+        end_workers(self._batches)
 
     def _from(self, step: int) -> Iterator[Tensors]:
         workers = self._machine.workers

@@ -5,7 +5,9 @@ Shapes: B pictures, C = 3 channels, H = W = 64 pixels, S = 2 places for subjects
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +44,8 @@ def train_judge(run: Path, cache: Path, recipe: Recipe, log: Callable[[str], Non
     ]
     torch.manual_seed(0)
     network = JudgeNetwork().to(machine.device, memory_format=torch.channels_last)  # pyright: ignore
-    feed = Feed(lambda step: draw(layouts, recipe.batch, step), recipe.steps, machine)
-    averaged = train(network, _step_losses(network, feed), recipe, run, log).cpu()
+    with closing(Feed(partial(draw, layouts, recipe.batch), recipe.steps, machine)) as feed:
+        averaged = train(network, _step_losses(network, feed), recipe, run, log).cpu()
     export = run / "export"
     export.mkdir(exist_ok=True)
     state = {

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import pytest
 import torch
 
 from models.subject_diffusion.adapter import adapted
@@ -15,6 +16,11 @@ STABLE_DIFFUSION = {
     "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
     "attention_head_dim": (1, 2, 4, 4),
 }
+
+
+def test_grids_that_are_not_there():
+    with pytest.raises(ValueError, match=r"attention_cells is \[7\].* n in \[1, 2, 4, 8\]"):
+        layers_at(unet_of(**STABLE_DIFFUSION), (7,))
 
 
 @torch.no_grad()

@@ -2,7 +2,9 @@
 """A whole training as a person runs it: what it leaves, and one line for a mistake."""
 
 import json
+import multiprocessing
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from safetensors.numpy import load_file
 
 from models.backends.weights import located
 from pipeline.errors import UserError
+from pipeline.lease import Lease
 from pipeline.train.command import train_subjects
 from pipeline.train.config import load_train_config
 from pipeline.train.metrics import last_metrics
@@ -188,6 +191,7 @@ def test_official_shards_train_as_well(built, tmp_path):
         ({"bare_captions": 2}, "less than or equal to 1"),
         ({"rules.score": 1.0}, "no usable sample"),
         ({"model.suffix": "the {label}"}, "suffix"),
+        ({"model.attention_cells": [3, 7]}, "attention_cells is [3, 7]"),
         ({"rules.max_subjects": 3}, "max_subjects"),
         ({"optimiser.lr": 0}, "greater than 0"),
         ({"speed.precision": "fp8"}, "fp8"),
@@ -202,6 +206,66 @@ def test_mistakes(built, tmp_path, changes, part):
     assert "\n" not in str(caught.value)
 
 
+def test_a_start_that_failed_keeps_nobody_out(built, tmp_path):
+    run = tmp_path / "run"
+    for _ in range(2):
+        with pytest.raises(UserError, match="nowhere"):
+            train_subjects(short_config(built, base="./nowhere"), run)
+    assert (run / "run.json").exists()
+    (run / "run.json").unlink()
+    train_subjects(short_config(built, max_steps=1), run)
+    assert [line["step"] for line in lines(run)] == [1]
+    assert "text2image" in (run / "config.yaml").read_text()
+
+
+def test_one_training_at_a_time(built, tmp_path):
+    with Lease.take(tmp_path / "run"), pytest.raises(UserError, match="another run"):
+        train_subjects(short_config(built, max_steps=1), tmp_path / "run")
+    train_subjects(short_config(built, max_steps=1), tmp_path / "run")
+
+
+def test_fewer_steps_than_are_done(unfinished, built):
+    told = json.loads((unfinished / "run.json").read_text())
+    told["identity"]["max_steps"] = STEPS - 1
+    (unfinished / "run.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=f"has {STEPS} steps already"):
+        train_subjects(short_config(built, max_steps=STEPS - 1), unfinished)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_ends_early(built, tmp_path, workers):
+    """Known once it is read; and no worker stays behind, though the error is still held."""
+    copy = shutil.copytree(built, tmp_path / "dataset")
+    for path in (copy / "data" / "train").glob("*.tar"):
+        path.write_bytes(path.read_bytes()[:4096])
+    with pytest.raises(UserError, match=r"cannot read .*\.tar row \d+ .*expected at byte") as caught:
+        train_subjects(short_config(copy, speed__workers=workers), tmp_path / "run")
+    assert not multiprocessing.active_children(), caught
+
+
+def test_a_checkpoint_that_cannot_be_written(built, tmp_path):
+    run = tmp_path / "run"
+    train_subjects(short_config(built, max_steps=1, optimiser__schedule="constant"), run)
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").touch()
+    with pytest.raises(UserError, match="cannot save step 3"):
+        train_subjects(short_config(built, max_steps=3, optimiser__schedule="constant"), run)
+
+
+def test_replaced_samples_are_told_with_their_reasons(built, tmp_path):
+    """And as many when the training was stopped on the way."""
+    changes = {"rules.score": 0.9, "optimiser.schedule": "constant"}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train_subjects(short_config(built, **changes), whole)
+    for steps in (2, STEPS):
+        train_subjects(short_config(built, **{**changes, "max_steps": steps}), stopped)
+    found = [(line["replaced"], line.get("replaced_why")) for line in lines(whole)]
+    assert found == [(line["replaced"], line.get("replaced_why")) for line in lines(stopped)]
+    total = sum(count for count, _ in found)
+    assert 0 < total == sum(sum((why or {}).values()) for _, why in found)
+    assert f"{total} (score " in (whole / "train.html").read_text()
+
+
 def test_a_mistake_is_one_line(built, tmp_path):
     assert "nowhere" in one_line(
         subjectforge("train", CONFIG, "--set", "dataset=./nowhere", "--output", tmp_path)
@@ -211,8 +275,15 @@ def test_a_mistake_is_one_line(built, tmp_path):
     assert "not empty" in line
 
 
-def test_the_shipped_configuration_is_whole():
-    config = load_train_config(CONFIG)
-    assert config.dataset
-    assert config.max_steps > 100
-    assert config.checkpoint_every > 0
+def test_the_shipped_configurations_are_whole():
+    for path in sorted(CONFIG.parent.glob("*.yaml")):
+        config = load_train_config(path)
+        assert config.dataset
+        assert config.max_steps > 100
+        assert config.checkpoint_every > 0
+
+
+def test_the_published_answers_are_a_configuration():
+    full, legacy = (load_train_config(CONFIG.with_name(f"{name}.yaml")) for name in ("full", "legacy"))
+    assert legacy == replace(full, model=full.model.legacy(), rules=full.rules.legacy())
+    assert legacy != full

@@ -66,6 +66,17 @@ def test_killed_and_continued_bit_for_bit(built, undisturbed, tmp_path, workers)
     ]
 
 
+def test_ctrl_c_saves_and_ends_well(built, tmp_path):
+    more = {"max_steps": 1000, "checkpoint_every": 1000, "optimiser__schedule": "constant"}
+    process = begun(built, tmp_path / "run", 1, **more)
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "the same command again goes on" in output
+    done = len(recorded(tmp_path / "run"))
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [f"step-{done:08d}"]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_saves_and_ends_well(built, undisturbed, tmp_path, workers):
     run = tmp_path / "run"
@@ -121,6 +132,7 @@ def test_two_processes_do_what_one_does(built, request, tmp_path, wanted, change
     assert difference(undisturbed, run) <= 1e-6
     for one, other in zip(recorded(undisturbed), recorded(run), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], abs=1e-6)
+        assert one["replaced"] == other["replaced"]
     assert (run / "export" / "model_index.json").exists()
 
 

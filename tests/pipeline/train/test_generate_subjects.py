@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from models.miniature.world import render_scene, sample_scene
-from pipeline.cut_out import CuttingOut, split_reference, usual_stages
+from pipeline.cut_out import CuttingOut, split_reference, upright, usual_stages
 from pipeline.errors import UserError
 from tests.pipeline.runs import one_line, subjectforge
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+ORIENTATION = 0x0112
 SCENE = render_scene(sample_scene(5, 2, count=1), 256)
 NOUN = SCENE.subjects[0].identity.noun
 
@@ -32,6 +33,39 @@ def cutting():
 
 def generate(*arguments):
     return subjectforge("generate", *arguments, **OFFLINE)
+
+
+def test_a_picture_is_turned_as_its_file_says(cutting, picture, tmp_path):
+    turned, exif = tmp_path / "turned.jpg", Image.Exif()
+    exif[ORIENTATION] = 6
+    SCENE.image.rotate(90, expand=True).save(turned, exif=exif, quality=95)
+    upright, found = cutting(f"{picture}:{NOUN}"), cutting(f"{turned}:{NOUN}")
+    assert np.abs(np.subtract(upright.box, found.box)).max() < 4
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_that_hides_nothing_is_no_cut_out(cutting, tmp_path, mode):
+    SCENE.image.convert(mode).save(tmp_path / "opaque.png")
+    if mode == "RGBA":
+        assert cutting(f"{tmp_path / 'opaque.png'}:{NOUN}").box is not None
+    else:
+        with Image.open(tmp_path / "opaque.png") as image:
+            assert upright(image).mode == "RGB"
+
+
+def test_a_prompt_that_is_too_long(finished, picture, tmp_path):
+    prompt = f"a {NOUN} in the snow" + " and the snow" * 20
+    arguments = ("--model", finished / "export", "--steps", 1, "--n", 1, "--output", tmp_path / "out")
+    run = generate("--prompt", prompt, "--reference", f"{picture}:{NOUN}", *arguments)
+    assert run.returncode == 0, run.stderr
+    assert "tokens are not read" in run.stdout
+
+
+def test_a_folder_that_is_no_model(picture, tmp_path):
+    arguments = ("--prompt", "a cat", "--model", tmp_path, "--output", tmp_path / "out")
+    line = one_line(generate(*arguments, "--reference", f"{picture}:{NOUN}"))
+    assert str(tmp_path) in line
+    assert "grounding" not in line
 
 
 def test_pictures_with_what_was_used(finished, picture, tmp_path):
@@ -57,6 +91,11 @@ def test_pictures_with_what_was_used(finished, picture, tmp_path):
     assert told["subjects"][0]["label"] == NOUN
     assert told["subjects"][0]["sha256"] == hashlib.sha256(picture.read_bytes()).hexdigest()
     assert told["steps"] == 2
+    assert told["device"] == "cpu"
+    used = {name: each["model"] for name, each in told["cut_out_by"].items()}
+    assert used == {"detector": "miniature:detector", "segmenter": "miniature:segmenter"}
+    assert told["unread_tokens"] == 0
+    assert "not read" not in run.stdout
     assert told["placed_at"] == [[0.15, 0.15, 0.85, 0.85]]
     # A second time, by itself, and with the cut-out as it was written: the same picture.
     again = tmp_path / "again"
