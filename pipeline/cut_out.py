@@ -98,13 +98,7 @@ class CuttingOut:
             UserError: no such picture, or no such thing in it, or weights are missing.
         """
         path, label = split_reference(text)
-        try:
-            with Image.open(path) as opened:
-                image = upright(opened)
-        except FileNotFoundError as error:
-            raise UserError(f"no picture {path}; give --reference PICTURE[:LABEL]") from error
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UserError(f"{path} is no picture that can be read: {error}") from error
+        image = opened(path)
         if image.mode == "RGBA":
             return self._as_it_is(image, label, path)
         return self._found(image, label, path)
@@ -165,9 +159,24 @@ class CuttingOut:
         return self._loaded[field]
 
 
-def upright(opened: Image.Image) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """A picture, upright; RGBA where something is transparent, RGB otherwise.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return upright(image)
+    except FileNotFoundError as error:
+        raise UserError(f"no picture {path}; give --reference PICTURE[:LABEL]") from error
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} is no picture that can be read: {error}") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
     """RGBA where something is transparent, RGB otherwise, turned as its file says."""
-    image = ImageOps.exif_transpose(opened)
+    image = ImageOps.exif_transpose(image)
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image.convert("RGB")
     with_alpha = image.convert("RGBA")

@@ -17,7 +17,7 @@ from models.backends.weights import located, weights_digest
 from models.subject_diffusion.drawing import SubjectsToImage
 from models.subject_diffusion.placing import Box, checked
 from models.subject_diffusion.template import BadPrompt
-from pipeline.cut_out import CuttingOut, Reference
+from pipeline.cut_out import CuttingOut, Reference, opened, split_reference
 from pipeline.errors import UserError
 from pipeline.generate_command import file_name
 from pipeline.wording import counted
@@ -54,6 +54,8 @@ def draw_subjects(
         # Mistakes that show at once come before what takes seconds to load.
         boxes = [checked(places(seed), len(texts)) for seed in seeds]
         located(sampler.model)
+        for text in texts:
+            opened(split_reference(text)[0])
         drawing = sampler.load()
         references = [cutting(text) for text in texts]
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,12 @@ from pipeline.errors import UserError
 from pipeline.progress import shown
 from pipeline.run_ray import RayOptions, connect
 from pipeline.ticker import Ticker
-from pipeline.train.command import check_run, ended
+from pipeline.train.command import ended
 from pipeline.train.config import TrainConfig
 from pipeline.train.identity import data_identity
 from pipeline.train.loop import told_of
 from pipeline.train.metrics import last_metrics
+from pipeline.train.run_folder import check_run
 from pipeline.train.setup import open_shards
 from pipeline.train.world import STOP
 
