@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,19 +36,13 @@ def main() -> None:
     config = load_train_config(arguments.config, arguments.set)
     with joined() as world, TemporaryDirectory() as folder:
         prepared = prepare(config, open_shards(config, config.split), world)
-        feed = Feed(
-            prepared.samples,
-            prepared.collate,
-            share_of(config, world),
-            0,
-            config.speed.workers,
-            world.device,
-        )
-        trainer = _Trainer(
-            prepared, world, feed, Record(Path(folder), 0), config.batch, mixed(config, world.device)
-        )
-        bare = _bare(prepared, world, feed, mixed(config, world.device))
-        rounds = [_round(trainer, bare, arguments.steps, world) for _ in range(arguments.rounds)]
+        share = share_of(config, world)
+        feed = Feed(prepared.samples, prepared.collate, share, 0, config.speed.workers, world.device)
+        with closing(feed):
+            record = Record(Path(folder), 0)
+            trainer = _Trainer(prepared, world, feed, record, config.batch, mixed(config, world.device))
+            bare = _bare(prepared, world, feed, mixed(config, world.device))
+            rounds = [_round(trainer, bare, arguments.steps, world) for _ in range(arguments.rounds)]
     ratios, waits = ([each[place] for each in rounds] for place in (0, 1))
     middle, wait = statistics.median(ratios), statistics.median(waits)
     print(f"median step {middle:.3f} of a bare one ({min(ratios):.3f} to {max(ratios):.3f})")
