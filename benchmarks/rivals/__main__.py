@@ -2,9 +2,10 @@
 """Our build beside other ways to run the same models on the same pictures, in turns.
 
 Every contender is a process of its own, from its start to its end, loading of models included; what it
-wrote is counted, and has to be what the others wrote. Raw figures go to `--log`, a line of JSON a run.
+wrote is counted, and has to be what the others wrote. Raw figures go to `--log`, a line of JSON a run, and
+the table is of all rounds that are in it: they may be run one at a time, and `--rounds 0` only tells.
 
-COMMAND  make rivals; python -m benchmarks.rivals [--images 2000] [--rounds 3] [--only ours,pool] [--log FILE]
+COMMAND  make rivals; python -m benchmarks.rivals [--images 2000] [--rounds 3] [--only ours,...] [--log FILE]
 """
 
 import argparse
@@ -14,11 +15,11 @@ import platform
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.memory import MemoryWatch
 from benchmarks.quality import CONFIG
@@ -49,18 +50,27 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("rivals.jsonl"))
     arguments = parser.parse_args()
     names = arguments.only.split(",") if arguments.only else [name for name in CONTENDERS if _python(name)]
-    runs = defaultdict(list)
     with TemporaryDirectory() as folder:
-        write_scenes(Path(folder), arguments.images, seed=20261127)
+        if arguments.rounds:
+            write_scenes(Path(folder), arguments.images, seed=20261127)
         for number in range(arguments.rounds):
             for name in names:
                 run = _run(name, Path(folder, "images"), Path(folder, f"{name}-{number}"))
-                runs[name].append(run)
                 about = {"contender": name, "images": arguments.images, "machine": platform.platform(), **run}
                 with arguments.log.open("a") as log:
                     log.write(json.dumps(about) + "\n")
                 print(name, run, flush=True)
-    _told(runs, arguments.images)
+    _told(_logged(arguments.log, arguments.images), arguments.images)
+
+
+def _logged(log: Path, images: int) -> dict[str, list[dict[str, Any]]]:
+    """Runs by contender, the oldest first."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for line in log.read_text().splitlines():
+        run = json.loads(line)
+        if run["images"] == images:
+            runs.setdefault(run["contender"], []).append(run)
+    return runs
 
 
 def _run(name: str, source: Path, output: Path) -> dict[str, float | str]:
@@ -92,12 +102,15 @@ def _python(name: str) -> str:
 
 
 def _told(runs: dict[str, list[dict]], images: int) -> None:
+    wrote = {(run["samples"], run["subjects"]) for some in runs.values() for run in some}
+    if len(wrote) != 1:
+        raise SystemExit(f"not all wrote the same samples and subjects: {sorted(wrote)}")
     heads = ["", "images/s", "seconds", "beside the first", "peak MiB", "samples, subjects"]
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     ours = [run["seconds"] for run in next(iter(runs.values()))]
     for name, some in runs.items():
         seconds = [run["seconds"] for run in some]
-        ratios = [theirs / own for theirs, own in zip(seconds, ours, strict=True)]
+        ratios = [theirs / own for theirs, own in zip(seconds, ours, strict=False)]
         print(
             f"| {name} | {images / median(seconds):.1f} | {median(seconds):.0f} ({min(seconds):.0f} to "
             f"{max(seconds):.0f}) | {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | "
