@@ -105,7 +105,7 @@ def _told(runs: dict[str, list[dict]], images: int) -> None:
     wrote = {(run["samples"], run["subjects"]) for some in runs.values() for run in some}
     if len(wrote) != 1:
         raise SystemExit(f"not all wrote the same samples and subjects: {sorted(wrote)}")
-    heads = ["", "images/s", "seconds", "beside the first", "peak MiB", "samples, subjects"]
+    heads = ["", "images/s", "seconds", "time over the first's", "peak MiB", "samples, subjects"]
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     ours = [run["seconds"] for run in next(iter(runs.values()))]
     for name, some in runs.items():
