@@ -84,21 +84,23 @@ class CuttingOut:
         Args:
             stages: of a build, by name; their models are loaded when they are needed.
         """
-        self._stages = stages
-        self._loaded: dict[str, Any] = {}
-        self._used: dict[str, dict[str, str | None]] = {}
+        self._stages, self._loaded = stages, {}
 
-    def __call__(self, text: str) -> Reference:
+    def __call__(self, text: str, image: Image.Image | None = None) -> Reference:
         """The subject of `PICTURE[:LABEL]`.
 
         Without a label it is what the picture's caption names and the detector is surest of. A picture of
         which something is transparent is taken as it is, and needs a label.
 
+        Args:
+            text: of the reference.
+            image: its picture, where that is open already; see `opened`.
+
         Raises:
             UserError: no such picture, or no such thing in it, or weights are missing.
         """
         path, label = split_reference(text)
-        image = opened(path)
+        image = image or opened(path)
         if image.mode == "RGBA":
             return self._as_it_is(image, label, path)
         return self._found(image, label, path)
@@ -106,7 +108,15 @@ class CuttingOut:
     @property
     def used(self) -> dict[str, dict[str, str | None]]:
         """The models that it took so far, by what they do."""
-        return dict(self._used)
+        backends = {field: getattr(self._stages[stage], field) for stage, field in self._loaded}
+        return {
+            field: {
+                "kind": type(backend).__name__,
+                "model": backend.model,
+                "revision": getattr(backend, "revision", None),
+            }
+            for field, backend in backends.items()
+        }
 
     def _as_it_is(self, image: Image.Image, label: str | None, path: Path) -> Reference:
         if label is None:
@@ -143,20 +153,18 @@ class CuttingOut:
         return [*lemmas]
 
     def _model(self, stage: str, field: str) -> Any:
-        if field not in self._loaded:
+        if (stage, field) not in self._loaded:
             if stage not in self._stages:
                 raise UserError(f"the build that cuts references out has no stage '{stage}'")
             backend = getattr(self._stages[stage], field)
             try:
                 backend.check()
-                self._loaded[field] = backend.load()
-                told = {"kind": type(backend).__name__, "model": backend.model}
-                self._used[field] = {**told, "revision": getattr(backend, "revision", None)}
+                self._loaded[stage, field] = backend.load()
             except BackendError as error:
                 raise UserError(
                     f"the {field} that cuts references out: {error}, or give --builder"
                 ) from error
-        return self._loaded[field]
+        return self._loaded[stage, field]
 
 
 def opened(path: Path) -> Image.Image:

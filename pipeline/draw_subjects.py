@@ -14,7 +14,7 @@ from typing import Any
 
 from models.backends.protocols import MissingDevice, MissingWeights
 from models.backends.weights import located, weights_digest
-from models.subject_diffusion.drawing import SubjectsToImage
+from models.subject_diffusion.drawing import Drawing, SubjectsToImage
 from models.subject_diffusion.placing import Box, checked
 from models.subject_diffusion.template import BadPrompt
 from pipeline.cut_out import CuttingOut, Reference, opened, split_reference
@@ -54,10 +54,9 @@ def draw_subjects(
         # Mistakes that show at once come before what takes seconds to load.
         boxes = [checked(places(seed), len(texts)) for seed in seeds]
         located(sampler.model)
-        for text in texts:
-            opened(split_reference(text)[0])
+        given = [opened(split_reference(text)[0]) for text in texts]
         drawing = sampler.load()
-        references = [cutting(text) for text in texts]
+        references = [cutting(text, image) for text, image in zip(texts, given, strict=True)]
         folder.mkdir(parents=True, exist_ok=True)
         yield from _written(references, folder)
         pictures = [reference.picture for reference in references]
@@ -65,12 +64,7 @@ def draw_subjects(
         images = drawing.generate([prompt] * many, [pictures] * many, [labels] * many, boxes, seeds)
         if unread := drawing.unread(prompt, labels):
             yield f"the prompt is too long: its last {counted(unread, 'token')} are not read"
-        about = _about(sampler, references, prompt) | {
-            **drawing.guidance,
-            "device": drawing.device,
-            "cut_out_by": cutting.used,
-            "unread_tokens": unread,
-        }
+        about = _about(drawing, references, prompt) | {"cut_out_by": cutting.used, "unread_tokens": unread}
         for seed, place, image in zip(seeds, boxes, images, strict=True):
             path = folder / f"{file_name(prompt)}-{seed}.png"
             image.save(path)
@@ -101,7 +95,7 @@ def _told(reference: Reference) -> str:
     return f"{reference.label}, found at {x0},{y0},{x1},{y1} with score {reference.score:.2f}"
 
 
-def _about(sampler: SubjectsToImage, references: Sequence[Reference], prompt: str) -> dict[str, Any]:
+def _about(drawing: Drawing, references: Sequence[Reference], prompt: str) -> dict[str, Any]:
     subjects = [
         {
             "picture": str(reference.source),
@@ -113,11 +107,13 @@ def _about(sampler: SubjectsToImage, references: Sequence[Reference], prompt: st
         for reference in references
     ]
     packages = {name: version(name) for name in ("subjectforge", "torch", "diffusers", "transformers")}
-    weights = weights_digest(sampler.model)
+    weights = weights_digest(drawing.how.model)
     return {
         "prompt": prompt,
         "subjects": subjects,
-        **asdict(sampler),
+        **asdict(drawing.how),
+        **drawing.guidance,
+        "device": drawing.device,
         "weights": weights,
         "packages": packages,
     }

@@ -5,7 +5,6 @@ Shapes: N pictures, D width of an embedding.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,23 +19,11 @@ from models.miniature.judge import Judge, Reading, SeenSubject
 from models.miniature.judge.accuracy import READ
 from models.miniature.world import MARKS
 from models.subject_diffusion.subject_encoder import squared
-from pipeline.evaluate.statistics import estimate
+from pipeline.evaluate.statistics import Estimate, estimate
 
 _SIDE = 64
 _GREY, _WHITE = (128, 128, 128), (255, 255, 255)
 Scores = Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean over cases with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 class Scorer:
@@ -126,11 +113,10 @@ def _pixels(images: Sequence[Image.Image], ground: tuple[int, int, int]) -> Tens
     return torch.from_numpy(np.stack(before)).movedim(-1, 1).float() / 127.5 - 1
 
 
-def mean_of(rows: Sequence[Sequence[float]]) -> Mean:
+def mean_of(rows: Sequence[Sequence[float]]) -> Estimate:
     """Mean of a row a case and a column a seed; the interval is of cases drawn anew.
 
     Args:
         rows: values of each case.
     """
-    found = estimate([float(np.mean(row)) for row in rows])
-    return Mean(found.mean, found.low, found.high)
+    return estimate([float(np.mean(row)) for row in rows])

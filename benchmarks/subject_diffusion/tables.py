@@ -11,6 +11,7 @@ from benchmarks.subject_diffusion.cases import Case
 from benchmarks.subject_diffusion.scores import READ, Scores, mean_of
 from models.generation import TextToImage
 from models.subject_diffusion.drawing import SubjectsToImage
+from pipeline.evaluate import cells
 
 SEED = 20261126
 COUNTS = {1: 60, 2: 40}
@@ -71,11 +72,11 @@ def less(ours: Sequence[Sequence[Scores]], theirs: Sequence[Sequence[Scores]]) -
 
 
 def _told(rows: Sequence[Sequence[Scores]], column: str) -> str:
-    """A mean with its interval; of the first column also how far rounds are apart."""
+    """A mean with its interval, and how far rounds are apart."""
     if column not in rows[0][0]:
         return "-"
-    mean = str(mean_of([[scores[column] for scores in row] for row in rows]))
-    if column != "identity":
+    mean = cells.told(mean_of([[scores[column] for scores in row] for row in rows]))
+    if column != "identity" and len(rows[0]) == 1:
         return mean
     by_round = [statistics.mean(row[number][column] for row in rows) for number in range(len(rows[0]))]
     return f"{mean}, seeds {min(by_round):.3f} to {max(by_round):.3f}"

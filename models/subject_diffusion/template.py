@@ -96,13 +96,13 @@ class Template:
         if len(labels) > self.options.max_subjects:
             raise BadPrompt(f"{len(labels)} subjects; this model takes {self.options.max_subjects}")
         suffixes = [self._suffix(label) for label in labels]
-        words, length = self._words(prompt, "prompt"), int(self.tokenizer.model_max_length)
-        ids, named = [self._special("bos"), *words[: self._room(labels)]], []
+        words, room = self._words(prompt, "prompt"), self._room(labels, suffixes)
+        ids, named = [self._special("bos"), *words[:room]], []
         for suffix, offsets in suffixes:
             named.append([len(ids) + offset for offset in offsets])
             ids += suffix
         ids.append(self._special("eos"))
-        return ids + [self._special("pad")] * (length - len(ids)), named
+        return ids + [self._special("pad")] * (self._length - len(ids)), named
 
     def unread(self, prompt: str, labels: Sequence[str]) -> int:
         """How many tokens at a prompt's end there is no room for.
@@ -110,12 +110,16 @@ class Template:
         Raises:
             BadPrompt: see `encode`.
         """
-        return max(0, len(self._words(prompt, "prompt")) - self._room(labels))
+        room = self._room(labels, [self._suffix(label) for label in labels])
+        return max(0, len(self._words(prompt, "prompt")) - room)
 
-    def _room(self, labels: Sequence[str]) -> int:
+    @property
+    def _length(self) -> int:
+        return int(self.tokenizer.model_max_length)
+
+    def _room(self, labels: Sequence[str], suffixes: Sequence[tuple[list[int], list[int]]]) -> int:
         """For a prompt, in tokens."""
-        suffixes = sum(len(self._suffix(label)[0]) for label in labels)
-        room = int(self.tokenizer.model_max_length) - 2 - suffixes
+        room = self._length - 2 - sum(len(ids) for ids, _ in suffixes)
         if room < 0:
             raise BadPrompt(f"the labels {', '.join(map(repr, labels))} are too long for a prompt")
         return room

@@ -90,20 +90,17 @@ def _tiles(lines: Sequence[Mapping[str, Any]]) -> str:
         "Loss, mean of the last 50": f"{sum(losses) / len(losses):.4f}" if losses else "no number",
         "Validation loss": "-" if validation is None else f"{validation:.4f}",
         "Images a second": f"{sum(line['images_per_second'] for line in recent) / len(recent):.1f}",
-        "Samples replaced": _replaced(lines),
     }
-    return "".join(
-        f"<div><dt>{name}</dt><dd>{html.escape(value)}</dd></div>" for name, value in values.items()
-    )
-
-
-def _replaced(lines: Sequence[Mapping[str, Any]]) -> str:
-    """How many, and what the most of them lacked."""
     why: Counter[str] = Counter()
     for line in lines:
         why.update(line.get("replaced_why", {}))
-    told = ", ".join(f"{reason} {count}" for reason, count in why.most_common(_REASONS))
-    return f"{why.total()} ({told})" if why else "0"
+    reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in why.most_common(_REASONS)]
+    tiles = [_tile(name, value) for name, value in values.items()]
+    return "".join([*tiles, _tile("Samples replaced", str(why.total()), ", ".join(reasons))])
+
+
+def _tile(name: str, value: str, note: str = "") -> str:
+    return f"<div><dt>{name}</dt><dd>{html.escape(value)}<small>{html.escape(note)}</small></dd></div>"
 
 
 def _grid(path: Path) -> str:

@@ -49,7 +49,7 @@ def test_the_truth_scores_best(scorer, subjects, least):
     wrong = scorer(asked, [truth(case, other) for case, other in zip(asked, others, strict=True)])
 
     def mean(rows, name):
-        return mean_of([[row[name]] for row in rows]).value
+        return mean_of([[row[name]] for row in rows]).mean
 
     assert mean(right, "identity") >= least
     assert mean(wrong, "identity") <= 0.2
@@ -64,7 +64,7 @@ def test_an_interval_holds_its_mean_and_shrinks():
     rng = np.random.default_rng(0)
     few, many = ([[float(v)] for v in rng.random(n) < 0.3] for n in (20, 500))
     for found in (mean_of(few), mean_of(many)):
-        assert found.low <= found.value <= found.high
+        assert found.low <= found.mean <= found.high
     assert mean_of(many).high - mean_of(many).low < mean_of(few).high - mean_of(few).low
     assert mean_of(few) == mean_of(few)
     assert str(mean_of([[1.0], [1.0]])) == "1.000 (1.000 to 1.000)"

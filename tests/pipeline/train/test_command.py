@@ -264,7 +264,7 @@ def test_replaced_samples_are_told_with_their_reasons(built, tmp_path):
     assert found == [(line["replaced"], line.get("replaced_why")) for line in lines(stopped)]
     total = sum(count for count, _ in found)
     assert 0 < total == sum(sum((why or {}).values()) for _, why in found)
-    assert re.search(rf">{total} \([^)]*score \d", (whole / "train.html").read_text())
+    assert re.search(rf"replaced</dt><dd>{total}<small>[^<]*\d score", (whole / "train.html").read_text())
 
 
 def test_a_mistake_is_one_line(built, tmp_path):
