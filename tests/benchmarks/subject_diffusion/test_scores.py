@@ -5,6 +5,7 @@ import pytest
 from benchmarks.subject_diffusion.cases import cases
 from benchmarks.subject_diffusion.scores import Scorer, mean_of
 from models.miniature.world import MARKS, Placement, Scene, held_out_identity, render_scene, sample_identity
+from pipeline.evaluate.cells import told
 
 
 def truth(case, other=None):
@@ -67,4 +68,4 @@ def test_an_interval_holds_its_mean_and_shrinks():
         assert found.low <= found.mean <= found.high
     assert mean_of(many).high - mean_of(many).low < mean_of(few).high - mean_of(few).low
     assert mean_of(few) == mean_of(few)
-    assert str(mean_of([[1.0], [1.0]])) == "1.000 (1.000 to 1.000)"
+    assert told(mean_of([[1.0], [1.0]])) == "1.000 (1.000 to 1.000)"
