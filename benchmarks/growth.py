@@ -4,8 +4,10 @@
 Speed is that of the run once its first shard is there; start-up is told apart. Memory is what the driver's
 process alone holds (USS), at its peak and as a median of the run's second half.
 
-Images are built as the miniature's configuration says; shards and workers, of `--of` images, change one
-thing of it: how many images a shard has, or how many processes there are, each with all stages.
+Images are built as the miniature's configuration says, but for shards of `--size`: the end of a build, where
+the last workers have the cores to themselves, is some shards long, and is to be a small part of each. Shards
+and workers, of `--of` images, change one thing of the configuration: how many images a shard has, or how many
+processes there are, each with all stages.
 
 COMMAND  python -m benchmarks.growth [--images 500 2000 8000] [--shards 25 400] [--workers 1 2] [--rounds 3]
 """
@@ -24,6 +26,7 @@ import psutil
 
 from benchmarks.quality import CONFIG
 from benchmarks.rivals.chain import TWO
+from benchmarks.spread import spread, table_head
 from benchmarks.steady import steady
 from models.miniature.world import write_scenes
 from pipeline.wording import counted
@@ -48,7 +51,6 @@ class Build:
     """What is built."""
 
     count: int
-    config: Path = CONFIG
     settings: tuple[str, ...] = ()
 
 
@@ -56,17 +58,17 @@ def main() -> None:
     """Print a row a build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs="*", default=[500, 2000, 8000])
+    parser.add_argument("--size", type=int, default=25, help="images of a shard, for images")
     parser.add_argument("--shards", type=int, nargs="*", default=[], help="images of a shard")
     parser.add_argument("--workers", type=int, nargs="*", default=[], help="processes")
     parser.add_argument("--of", type=int, default=2000, help="images, for shards and workers")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    builds = {f"{count:,} images": Build(count) for count in arguments.images}
+    size = (f"shard_size={arguments.size}",)
+    builds = {f"{count:,} images": Build(count, size) for count in arguments.images}
+    builds |= {f"{size} a shard": Build(arguments.of, (f"shard_size={size}",)) for size in arguments.shards}
     builds |= {
-        f"{size} a shard": Build(arguments.of, CONFIG, (f"shard_size={size}",)) for size in arguments.shards
-    }
-    builds |= {
-        counted(workers, "worker"): Build(arguments.of, TWO, (f"stages.read.resources.workers={workers}",))
+        counted(workers, "worker"): Build(arguments.of, (*TWO, f"stages.read.resources.workers={workers}"))
         for workers in arguments.workers
     }
     runs: dict[str, list[Grown]] = {name: [] for name in builds}
@@ -77,19 +79,17 @@ def main() -> None:
                 output = Path(folder, f"{number}-{place}")
                 runs[name].append(built(build, Path(folder, "scenes", "images"), output))
                 print(name, runs[name][-1], flush=True)
-    print("| | first shard, s | images/s from then on | driver: peak, MiB | later |\n|" + "---|" * 5)
+    print(table_head("", "first shard, s", "images/s from then on", "driver: peak, MiB", "later"))
     for name, some in runs.items():
-        rates = [run.rate for run in some]
         print(
-            f"| {name} | {median(run.first for run in some):.1f} | "
-            f"{median(rates):.1f} ({min(rates):.1f} to {max(rates):.1f}) | "
+            f"| {name} | {median(run.first for run in some):.1f} | {spread([run.rate for run in some], 1)} | "
             f"{median(run.peak for run in some):.0f} | {median(run.late for run in some):.0f} |"
         )
 
 
 def built(build: Build, images: Path, output: Path) -> Grown:
     """Build from some of the pictures."""
-    command = [sys.executable, "-m", "pipeline", "build", str(build.config), "--input", str(images)]
+    command = [sys.executable, "-m", "pipeline", "build", str(CONFIG), "--input", str(images)]
     command += [part for setting in build.settings for part in ("--set", setting)]
     began = time.time()
     process = subprocess.Popen(

@@ -45,8 +45,13 @@ def main() -> None:
 class MemoryWatch:
     """Sums over this process's descendants while the block runs, in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: float = 0.5) -> None:
+        """
+        Args:
+            every: so many seconds.
+        """
         self.sums: list[int] = []
+        self._every = every
 
     def __str__(self) -> str:
         """In MiB: the peak, and medians round the middle of the run and when four fifths of it are over."""
@@ -68,18 +73,17 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.5):
+        while not self._stop.wait(self._every):
             self.sums.append(sum(map(_unique, psutil.Process().children(recursive=True))))
 
 
 def _unique(process: psutil.Process) -> int:
     try:
-        full = process.memory_full_info()
+        full, name = process.memory_full_info(), process.name()
     except psutil.Error:
         return 0
     # The object store's pages are shared: count them once, with the process that owns them.
-    store = full.shared if "raylet" in process.name() else 0
-    return full.uss + store
+    return full.uss + (full.shared if "raylet" in name else 0)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ made by chance: speed does not depend on them.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from PIL.Image import Image
 from transformers import AutoTokenizer
 
+from benchmarks.spread import spread
 from models.backends.grounding_dino import GroundingDino
 from models.backends.original.convert import converted
 from models.backends.original.dino_layout import BertLayout, DinoLayout, SwinLayout
@@ -105,7 +105,7 @@ def _row(name: str, ours: Work, theirs: Work, pictures: Sequence[Image], rounds:
     times = [[_seconds(work, pictures) for work in (ours, theirs)] for _ in range(rounds)]
     first, second = zip(*times, strict=True)
     ratios = [one / other for one, other in times]
-    return f"| {name} | {_told(first)} | {_told(second)} | {_told(ratios)} |"
+    return f"| {name} | {spread(first)} | {spread(second)} | {spread(ratios)} |"
 
 
 def _seconds(work: Work, pictures: Sequence[Image]) -> float:
@@ -113,10 +113,6 @@ def _seconds(work: Work, pictures: Sequence[Image]) -> float:
     for picture in pictures:
         work([picture])
     return (time.perf_counter() - began) / len(pictures)
-
-
-def _told(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import psutil
 
 from benchmarks.faults.light import light_config, pictures
 from benchmarks.quality import CONFIG
+from benchmarks.spread import spread, table_head
 from models.miniature.world import write_scenes
 from pipeline.config import load_config
 
@@ -44,6 +44,7 @@ def main() -> None:
             killed = _killed(command, folder / f"killed{number}", half)
             for spent, seconds in zip(spans.values(), (whole, killed, killed - whole), strict=True):
                 spent.append(seconds)
+        print(table_head("", "seconds"))
         for what, spent in spans.items():
             _tell(f"{arguments.images} scenes, {what}", spent)
         _tell(f"again, {arguments.shards} shards", _no_op(folder, arguments.shards, arguments.rounds))
@@ -84,7 +85,7 @@ def _no_op(folder: Path, shards: int, rounds: int) -> list[float]:
 
 
 def _tell(what: str, seconds: list[float]) -> None:
-    print(f"{what}: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})", flush=True)
+    print(f"| {what} | {spread(seconds, 1)} |", flush=True)
 
 
 if __name__ == "__main__":

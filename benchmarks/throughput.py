@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of its slowest stage's speed the whole build keeps.
 
-The slowest stage runs alone in a bare loop over the same images, in as many processes as the build gives
-it, one thread each; then the whole build runs on Ray. Both rates are steady ones: loading of models is
-left out, and of the build the time until its first shard. Alone, a stage has the caches and, on virtual
-machines, the core to itself; the slowest pool's rate is by the times that its stages take in the build.
+The whole build runs on Ray; then its slowest stage runs alone in a bare loop over every second shard of the
+same images, in as many processes as the build gives it, one thread each. They take turns, and a build is set
+beside the loops before and after it. Both rates are steady ones: loading of models is left out, and of the
+build the time until its first shard. Alone, a stage has the caches and, on virtual machines, the core to
+itself; the slowest pool's rate is by the times that its stages take in the build.
 
 COMMAND  python -m benchmarks.throughput [--images 1200] [--shard-size 100] [--repeat 3]
 """
@@ -15,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
 from benchmarks.quality import CONFIG
+from benchmarks.spread import spread
 from benchmarks.steady import steady
 from models.miniature.world import write_scenes
 from pipeline.build import RunOptions, execute
@@ -58,7 +60,8 @@ def main() -> None:
         runs = [
             _measure(config, str(scenes / "images"), Path(folder, f"run{k}")) for k in range(arguments.repeat)
         ]
-    ratios = [rates.build / rates.alone for rates in runs]
+    around = [mean(rates.alone for rates in runs[max(0, k - 1) : k + 1]) for k in range(len(runs))]
+    ratios = [rates.build / alone for rates, alone in zip(runs, around, strict=True)]
     for rates, ratio in zip(runs, ratios, strict=True):
         print(
             f"build {rates.build:.1f} images/s ({rates.with_start:.1f} with start-up), "
@@ -66,8 +69,8 @@ def main() -> None:
             f"slowest pool {rates.pool:.1f} images/s, kept {rates.build / rates.pool:.2f} of it"
         )
     kept = [rates.build / rates.pool for rates in runs]
-    print(f"median ratio {median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"of the slowest pool {median(kept):.2f} (from {min(kept):.2f} to {max(kept):.2f})")
+    print(f"of the slowest stage alone {spread(ratios)}")
+    print(f"of the slowest pool {spread(kept)}")
 
 
 def _measure(config: BuildConfig, images: str, output: Path) -> Rates:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from benchmarks.spread import spread
 from pipeline.train.config import load_train_config
 from pipeline.train.feed import Feed
 from pipeline.train.metrics import Clock, Record
@@ -44,8 +45,8 @@ def main() -> None:
             bare = _bare(prepared, world, feed, mixed(config, world.device))
             rounds = [_round(trainer, bare, arguments.steps, world) for _ in range(arguments.rounds)]
     ratios, waits = ([each[place] for each in rounds] for place in (0, 1))
-    middle, wait = statistics.median(ratios), statistics.median(waits)
-    print(f"median step {middle:.3f} of a bare one ({min(ratios):.3f} to {max(ratios):.3f})")
+    wait = statistics.median(waits)
+    print(f"median step of a bare one: {spread(ratios, 3)}")
     print(f"waiting for data {100 * wait:.2f} % ({100 * max(waits):.2f} % at most)")
 
 

@@ -113,6 +113,7 @@ def plan(
     nodes: Annotated[int | None, typer.Option(min=1, help="Of that cluster; else 8 GPUs each")] = None,
     price: Annotated[float | None, typer.Option(min=0, help="Of a GPU-hour (CPU-hour without GPUs)")] = None,
     failures: Annotated[float, typer.Option(min=0, max=3600, help="Of a worker in an hour")] = 0.0,
+    spare_nodes: Annotated[int, typer.Option(min=0, help="Nodes whose loss is to stop nothing")] = 0,
     as_configured: Annotated[
         bool, typer.Option("--as-configured", help="Keep the pools as they are")
     ] = False,
@@ -127,6 +128,8 @@ def plan(
     if probe is not None or measured is not None:
         from pipeline.planning.command import BillRequest, bill
 
+        if gpus and not cpus:
+            raise UserError(f"how many CPUs has the cluster of {gpus} GPUs? give --cpus")
         found = bill(
             BillRequest(
                 config=checked,
@@ -141,6 +144,7 @@ def plan(
                 price=price,
                 failures=failures,
                 as_configured=as_configured,
+                spare_nodes=spare_nodes,
             )
         )
         Console(width=None if sys.stdout.isatty() else 200).print(found.pool_table())

@@ -8,7 +8,7 @@ So a light stage (nouns, select, score) costs no process and no copy of the imag
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
@@ -44,7 +44,11 @@ class Worker:
     def __init__(self, operator: Operator, notes: Notes = NO_NOTES) -> None:
         self._operator = operator
         self._notes = notes
-        self._functions = [(name, _started(name, stage), stage.whole) for name, stage in operator.stages]
+        # Whichever stage opened the workers, its resources are those of all that run in them.
+        self._functions = [
+            (name, _started(name, replace(stage, resources=operator.resources)), stage.whole)
+            for name, stage in operator.stages
+        ]
 
     def __call__(self, table: pa.Table, attempts: Attempts | None = None) -> pa.Table:
         """The table after all stages, with a column for each but a shard's last: its seconds, in every row

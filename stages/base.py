@@ -24,7 +24,8 @@ class Resources:
     gpus: Holding = 0.0
     """GPUs a worker holds (fractions share one)."""
     decoders: Count = 1
-    """Threads in which a worker decodes the pictures of a batch."""
+    """Threads in which a worker decodes pictures; with more than one, those of the next batch while its model
+    is at this one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ import pyarrow as pa
 from models.backends.blip2 import Blip2
 from models.backends.bounds import Count
 from models.backends.protocols import Captioner
+from stages.ahead import PREPARED
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
-from stages.images import all_decoded
+from stages.images import decoding
 from stages.rows import Outcome, Reject, Row, table_function
 
 
@@ -36,7 +37,8 @@ class Caption(Stage):
         captioner = self.captioner.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = all_decoded((row["image"] for row in rows), self, self.decode_side)
+            images = [row[PREPARED]() for row in rows]
             return [{"caption": text} if text else Reject("no_caption") for text in captioner.caption(images)]
 
-        return table_function(self, "caption", work, self.batch_size)
+        decode = decoding(self, self.decode_side)
+        return table_function(self, "caption", work, self.batch_size, prepare=decode)

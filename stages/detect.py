@@ -9,10 +9,11 @@ import pyarrow as pa
 from models.backends.bounds import Count, Share
 from models.backends.grounding_dino import GroundingDino
 from models.backends.protocols import Detection, Detector
+from stages.ahead import PREPARED
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
 from stages.columns import DETECTION
-from stages.images import all_decoded
+from stages.images import decoding
 from stages.rows import Outcome, Row, table_function
 
 
@@ -40,7 +41,7 @@ class Detect(Stage):
         detector = self.detector.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = all_decoded((row["image"] for row in rows), self, self.decode_side)
+            images = [row[PREPARED]() for row in rows]
             # The same words asked for twice would split one thing's score between two equal phrases.
             asked = [list(dict.fromkeys(noun["prompt"] for noun in row["nouns"])) for row in rows]
             found = detector.detect(images, asked, self.box_threshold)
@@ -49,7 +50,13 @@ class Detect(Stage):
                 for boxes, words, image, row in zip(found, asked, images, rows, strict=True)
             ]
 
-        return table_function(self, "detect", work, self.batch_size)
+        decode = decoding(self, self.decode_side)
+        return table_function(self, "detect", work, self.batch_size, order=_aspect, prepare=decode)
+
+
+def _aspect(row: Row) -> float:
+    """Pictures of one shape are padded to one size, and go through the detector together."""
+    return row["width"] / row["height"]
 
 
 def _detection(detection: Detection, words: list[str], seen: tuple[int, int], row: Row) -> Row:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From stored bytes to a picture, at no more than the size that is needed."""
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 
+from stages.ahead import Prepare
 from stages.base import Stage
 
 
@@ -24,20 +23,18 @@ def decoded(data: bytes, at_least: int | None = None) -> Image.Image:
     return image.convert("RGB")
 
 
-def all_decoded(batch: Iterable[bytes], stage: Stage, at_least: int | None = None) -> list[Image.Image]:
-    """The stored JPEGs of a batch, in order; see `decoded`.
+def decoding(stage: Stage, at_least: int | None = None) -> Prepare:
+    """The stored JPEG of each row, beside the stage's model: Pillow lets other threads work while it decodes.
 
     Args:
-        batch: JPEGs.
-        stage: whose worker this is; its `resources` say in how many threads.
+        stage: its `resources` say in how many threads.
         at_least: see `decoded`.
     """
-    threads = stage.resources.decoders if stage.resources else 1
-    if threads == 1:
-        return [decoded(data, at_least) for data in batch]
-    # Pillow lets other threads work while it decodes.
-    with ThreadPoolExecutor(threads) as pool:
-        return [*pool.map(partial(decoded, at_least=at_least), batch)]
+
+    def work(row: dict[str, Any]) -> Image.Image:
+        return decoded(row["image"], at_least)
+
+    return Prepare(work, stage.resources.decoders if stage.resources else 1)
 
 
 def encoded(image: Image.Image) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stages.base import StageError
+from stages.device_lost import end_if_device_is_lost
 from stages.memory import free_memory, is_out_of_memory
 
 OUT_OF_MEMORY = "out_of_memory"
@@ -97,6 +98,7 @@ class MicroBatches:
             returned = self._work([{**row} for row in rows])
             outcomes = [*returned] if isinstance(returned, Iterable) else None
         except Exception as error:
+            end_if_device_is_lost(error)
             return failure_of(error)
         if outcomes is None or len(outcomes) != len(rows):
             what = "no list" if outcomes is None else len(outcomes)

@@ -28,10 +28,15 @@ class PeakMemory:
             import torch
 
             return torch.cuda.max_memory_allocated()
-        try:
-            line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-            return int(line.split()[1]) * 1024
-        except (OSError, StopIteration):
-            import resource
+        return peak_of_process()
 
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def peak_of_process() -> int:
+    """Bytes of RAM that this process has held at most; `getrusage` tells its parent's where that is more."""
+    try:
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from stages.ahead import Ahead, Prepare
 from stages.attempts import in_hand
 from stages.base import Stage, StageError, TableFunction
 from stages.columns import BACKOFF, ERROR, OK, REJECTED
@@ -32,9 +33,18 @@ Outcome = Row | Reject
 _NOT_OF_ITS_TYPE = (pa.ArrowException, TypeError, ValueError, OverflowError)
 RowsFunction = Callable[[list[Row]], Sequence[Outcome]]
 """Rows with the stage's input columns in; for each, in order, its output columns or a `Reject`."""
+Order = Callable[[Row], Any]
+"""By which rows are sorted, so that those that are alike go into one batch."""
 
 
-def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int = 1) -> TableFunction:
+def table_function(
+    stage: Stage,
+    name: str,
+    work: RowsFunction,
+    batch_size: int = 1,
+    order: Order | None = None,
+    prepare: Prepare | None = None,
+) -> TableFunction:
     """Lift `work` to tables.
 
     Rows that are not `ok` pass untouched, with nulls in the new columns; a column that is there already keeps
@@ -50,6 +60,8 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
         name: goes into the `stage` column of rows that are rejected or fail.
         work: the function on rows; it may be called again with rows of a call that failed.
         batch_size: rows given to `work` at a time, at most.
+        order: if given, `work` gets the rows of a table by this key; the table keeps its own order.
+        prepare: if given, rows come with `stages.ahead.PREPARED`.
     """
     batches = MicroBatches(name, work, batch_size)
 
@@ -59,7 +71,16 @@ def table_function(stage: Stage, name: str, work: RowsFunction, batch_size: int 
         read = table.select([*stage.inputs]).take(pa.array(alive, pa.int64()))
         # Without columns Arrow knows of no rows.
         rows = read.to_pylist() if stage.inputs else [{} for _ in alive]
-        found = batches.outcomes(rows, lambda first, last: in_hand(alive[first], alive[last]))
+        if order is not None:
+            places = sorted(range(len(rows)), key=lambda place: order(rows[place]))
+            rows, alive = [rows[place] for place in places], [alive[place] for place in places]
+        with Ahead(prepare, rows, batches.size) as ahead:
+
+            def begun(first: int, last: int) -> None:
+                held = alive[first : ahead.begin(first, last) + 1]
+                in_hand(min(held), max(held))
+
+            found = batches.outcomes(rows, begun)
         outcomes = dict(zip(alive, found, strict=True))
         _check_kinds(name, outcomes.values())
         try:

@@ -11,10 +11,11 @@ from pycocotools import mask as coco_mask
 from models.backends.bounds import Count
 from models.backends.protocols import Mask, Segmenter
 from models.backends.sam import Sam
+from stages.ahead import PREPARED
 from stages.backend import Backend
 from stages.base import Resources, Stage, TableFunction
 from stages.columns import ENTITY
-from stages.images import all_decoded
+from stages.images import decoding
 from stages.rows import Outcome, Row, table_function
 
 
@@ -37,7 +38,7 @@ class Segment(Stage):
         segmenter = self.segmenter.load()
 
         def work(rows: list[Row]) -> list[Outcome]:
-            images = all_decoded((row["image"] for row in rows), self)
+            images = [row[PREPARED]() for row in rows]
             boxes = [np.array([e["box"] for e in row["entities"]], dtype=np.float64) for row in rows]
             masks = segmenter.segment(images, boxes)
             return [
@@ -45,7 +46,8 @@ class Segment(Stage):
                 for row, found in zip(rows, masks, strict=True)
             ]
 
-        return table_function(self, "segment", work, self.batch_size)
+        decode = decoding(self)
+        return table_function(self, "segment", work, self.batch_size, prepare=decode)
 
 
 def _measured(mask: Mask) -> dict[str, Any]:

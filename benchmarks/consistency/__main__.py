@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.consistency.measured import Bench, beside, spread_of, step_seconds
+from benchmarks.consistency.measured import Bench, beside, step_seconds
 from benchmarks.consistency.subject import chosen_subject
+from benchmarks.spread import spread
 from models.consistency.cones2.cones2 import Cones2
 from models.consistency.cones2.options import Options as Cones
 from models.consistency.consistory.consistory import ConsiStory
@@ -66,7 +67,7 @@ def _consistory_rows(bench: Bench) -> Iterator[str]:
         yield f"ConsiStory, {name}: calls of the UNet for a set at {steps} steps | {calls} | {target}"
         ratios = [one / (other * calls / steps) for one, other in times]
         what = f"ConsiStory, {name}: time of a set of {len(prompts)} over plain sampling's by calls"
-        yield f"{what} | {spread_of(ratios)} | 1.25"
+        yield f"{what} | {spread(ratios)} | 1.25"
     depth, _ = depths_of(bench.pipe.unet, Options())
     side = bench.pipe.unet.config.sample_size
     rows, columns = grid(depth, side, side)
@@ -94,7 +95,7 @@ def _oneactor_rows(bench: Bench) -> Iterator[str]:
         guided = sum(options.guides(step, steps) for step in range(steps))
         rows = (method.rows - 2 * (steps - guided)) / guided
         yield f"OneActor, {name}: rows of a guided step | {rows:g} | {2 if name == 'fast' else 3}"
-        yield f"OneActor, {name}: time over plain sampling's | {spread_of([a / b for a, b in times])} | -"
+        yield f"OneActor, {name}: time over plain sampling's | {spread([a / b for a, b in times])} | -"
     yield f"OneActor: bytes of a subject | {state.bytes:,} | 16 KB at SDXL's width"
 
 
@@ -118,9 +119,9 @@ def _dco_rows(bench: Bench) -> Iterator[str]:
             for _ in range(bench.rounds)
         ]
         ratios = [dco / dreambooth for dco, dreambooth in pairs]
-        seconds = spread_of([dco for dco, _ in pairs])
+        seconds = spread([dco for dco, _ in pairs])
         what = f"DCO, batch {batch}: step ({seconds} s) over the same DreamBooth step"
-        yield f"{what} | {spread_of(ratios)} | 1.45"
+        yield f"{what} | {spread(ratios)} | 1.45"
 
 
 _ROWS = {

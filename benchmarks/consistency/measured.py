@@ -2,7 +2,7 @@
 """Times of two things in turn, so that a slow minute of the machine is in both."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -64,8 +64,3 @@ def step_seconds(method: Dco, bench: Bench, subject: Subject) -> float:
 
     method.fit(bench.pipe, subject, bench.sampling, tell)
     return median(after - before for before, after in pairwise(ends[1:]))
-
-
-def spread_of(values: Sequence[float]) -> str:
-    """The median, and the least and greatest."""
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

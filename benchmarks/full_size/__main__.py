@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The full-size models on this machine's device, weights made by chance: speed by stage, and of the chain.
 
-Pictures are JPEGs of 640 x 480, four nouns and four boxes each, captions of 20 tokens. A stage's time is that
-of its batch from JPEG bytes to results, one process and nothing beside; the chain is a build, start-up left
-out. The share of peak is counted FLOPs over what the device does at most in bfloat16.
+Pictures are JPEGs of 640 x 480, four nouns and four boxes each, captions of 20 tokens. A stage's time is the
+real stage's for two of its batches, from JPEG bytes to rows, one process and nothing beside; the chain is a
+build, start-up left out. The share of peak is counted FLOPs over what the device does at most in bfloat16.
 
 COMMAND  python -m benchmarks.full_size [--only detect] [--device cuda] [--seconds 20] [--chain 2000]
          [--layers 2 --pictures 2, where there is no GPU]
 """
 
 import argparse
+import gc
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -20,24 +21,32 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.full_size import weights
 from benchmarks.full_size.chain import chain_rate
-from benchmarks.full_size.fixed import SHARES, WORDS
+from benchmarks.full_size.fixed import FourBoxes, FourNouns
+from benchmarks.machine import about_here
+from benchmarks.spread import spread, table_head
 from models.backends.blip2 import Blip2
 from models.backends.grounding_dino import GroundingDino, MmGroundingDino
 from models.backends.sam import Sam
 from models.miniature.world import render_scene, sample_scene
-from pipeline.train.peak import model_flops_utilisation
-from stages.images import decoded
+from pipeline.train.peak import counted_flops, model_flops_utilisation
+from stages.base import Resources, Stage, TableFunction
+from stages.caption import Caption
+from stages.columns import ERROR, LEDGER, OK
+from stages.detect import Detect
+from stages.segment import Segment
+from stages.select import Select
 
 SIZE = 640, 480
 TOKENS = 20
-_BOXES = np.array(SHARES) * np.array([*SIZE, *SIZE])
-Work = Callable[[Sequence[bytes]], Any]
+DECODERS = 8
+"""Threads of a worker."""
+_BATCHES = 2
+"""Of a table, so that one is decoded while the model is at the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +54,30 @@ class Variant:
     """A backend with its options, and how many pictures it gets at a time."""
 
     stage: str
-    name: str
+    precision: str
+    shape: str
     backend: Any
     batch: int
+
+    @property
+    def name(self) -> str:
+        """`detect bfloat16, padded`."""
+        return " ".join(filter(None, (self.stage, self.precision, self.shape)))
+
+    def made(self) -> Stage:
+        """The real stage."""
+        held: dict[str, Any] = {"batch_size": self.batch, "resources": Resources(decoders=DECODERS)}
+        if self.stage == "caption":
+            return Caption(captioner=self.backend, **held)
+        if self.stage == "detect":
+            return Detect(detector=self.backend, box_threshold=0.5, **held)
+        return Segment(segmenter=self.backend, **held)
 
 
 def main() -> None:
     """Print a row a variant, and one for the chain."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="variants whose stage or name has this in it")
+    parser.add_argument("--only", default="", help="variants whose name has this in it")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=20, help="at least, of each variant")
     parser.add_argument("--pictures", type=int, help="of a batch; what suits a GPU of 80 GB if not given")
@@ -61,24 +85,24 @@ def main() -> None:
     parser.add_argument("--chain", type=int, default=0, help="pictures of a build with all of them")
     arguments = parser.parse_args()
     pictures = [_jpeg(index) for index in range(8)]
-    print(
-        f"{torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}, torch {torch.__version__}"
-    )
-    print(
-        "| stage | variant | batch | images/s | TFLOP an image | share of peak | peak GiB |\n"
-        + "|---" * 7
-        + "|"
-    )
+    here = about_here(Path(__file__).parents[2])
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(", ".join([gpu, *here.values(), *map("{0[0]}={0[1]}".format, vars(arguments).items())]))
+    print(table_head("variant", "batch", "images/s", "TFLOP an image", "share of peak", "peak GiB"))
     with TemporaryDirectory() as folder:
-        models = _models(Path(folder), arguments.layers, arguments.only or "")
+        models = _models(Path(folder), arguments.layers, "" if arguments.chain else arguments.only)
+        flops: dict[str, float] = {}
         for variant in variants(models, arguments.device):
-            if (arguments.only or "") in f"{variant.stage} {variant.name}":
+            if arguments.only in variant.name:
                 changed = replace(variant, batch=arguments.pictures or variant.batch)
-                print(_row(changed, pictures, arguments.seconds), flush=True)
-        if arguments.chain:
-            for together in (False, True):
-                given = (Path(folder), models, pictures, arguments.chain, arguments.device, together)
-                print(chain_rate(*given), flush=True)
+                print(_row(changed, pictures, arguments.seconds, flops), flush=True)
+        for together in (False, True) if arguments.chain else ():
+            given = (Path(folder), models, pictures, arguments.chain, arguments.device, together)
+            print(chain_rate(*given, flops=sum(flops.get(name, 0.0) for name in _CHAIN)), flush=True)
+
+
+_CHAIN = ("caption", "detect padded to 64", "segment")
+"""What the chain is made of."""
 
 
 def _models(folder: Path, layers: int | None, only: str) -> dict[str, str]:
@@ -104,63 +128,78 @@ def variants(models: dict[str, str], device: str) -> list[Variant]:
     }.items():
         if "caption" in models:
             blip2 = Blip2(model=models["caption"], max_new_tokens=TOKENS, **options)
-            found.append(Variant("caption", name, blip2, 64))
+            found.append(Variant("caption", name, "", blip2, 64))
         if "segment" in models:
-            found.append(Variant("segment", name, Sam(model=models["segment"], **options), 8))
+            found.append(Variant("segment", name, "", Sam(model=models["segment"], **options), 8))
         if "detect" in models:
             dino, mm = models["detect"], models["detect mm"]
+            padded = GroundingDino(model=dino, pad_to=64, **options)
             found += [
-                Variant("detect", f"{name}, square", GroundingDino(model=dino, **options), 8),
-                Variant(
-                    "detect", f"{name}, padded to 64", GroundingDino(model=dino, pad_to=64, **options), 8
-                ),
-                Variant("detect", f"{name}, MM, padded", MmGroundingDino(model=mm, pad_to=64, **options), 8),
+                Variant("detect", name, "square", GroundingDino(model=dino, **options), 8),
+                Variant("detect", name, "padded to 64", padded, 8),
+                Variant("detect", name, "MM, padded", MmGroundingDino(model=mm, pad_to=64, **options), 8),
             ]
     return sorted(found, key=lambda variant: variant.stage)
 
 
-def _row(variant: Variant, pictures: Sequence[bytes], seconds: float) -> str:
-    work = _work(variant.stage, variant.backend.load())
-    batch = [pictures[place % len(pictures)] for place in range(variant.batch)]
+def _row(variant: Variant, pictures: Sequence[bytes], seconds: float, flops: dict[str, float]) -> str:
+    """Args: `flops` of an image by stage and shape; compiled models cannot be counted."""
+    _begin_anew()
+    work = variant.made().setup()
+    table = rows_of(pictures, _BATCHES * variant.batch)
     # Whatever is compiled or tried out is by the second time.
     for _ in range(2 if variant.backend.compile else 1):
-        work(batch)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+        _checked(work, table)
     spans: list[float] = []
     while sum(spans) < seconds:
         began = time.perf_counter()
-        work(batch)
+        work(table)
         spans.append(time.perf_counter() - began)
-    flops = None if variant.backend.compile else _flops(work, pictures)
-    device, _ = variant.backend.place()
-    per_image = median(spans) / variant.batch
-    share = model_flops_utilisation(flops, per_image, device)
     peak = torch.cuda.max_memory_reserved() / 2**30 if torch.cuda.is_available() else 0
+    shape = " ".join(filter(None, (variant.stage, variant.shape)))
+    if not variant.backend.compile and shape not in flops:
+        with counted_flops() as counter:
+            work(rows_of(pictures, 1))
+        flops[shape] = float(counter.get_total_flops())
+    count = flops.get(shape)
+    share = model_flops_utilisation(count, median(spans) / table.num_rows, variant.backend.place()[0])
     return (
-        f"| {variant.stage} | {variant.name} | {variant.batch} | {1 / per_image:.3g} "
-        f"({variant.batch / max(spans):.3g} to {variant.batch / min(spans):.3g}) | "
-        f"{'' if flops is None else f'{flops / 1e12:.2f}'} | {'' if share is None else f'{share:.2f}'} | "
+        f"| {variant.name} | {variant.batch} | {spread([table.num_rows / span for span in spans], 2)} | "
+        f"{'' if count is None else f'{count / 1e12:.2f}'} | {'' if share is None else f'{share:.2f}'} | "
         f"{f'{peak:.1f}' if peak else ''} |"
     )
 
 
-def _flops(work: Work, pictures: Sequence[bytes]) -> float:
-    """Of one picture."""
-    with FlopCounterMode(display=False) as counter:
-        work(pictures[:1])
-    return counter.get_total_flops()
+def _begin_anew() -> None:
+    """Without what the variant before has left in memory."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
-def _work(stage: str, loaded: Any) -> Work:
-    """From JPEGs to results, as the stage itself does it."""
-    if stage == "caption":
-        return lambda batch: loaded.caption([decoded(data, at_least=448) for data in batch])
-    if stage == "detect":
-        return lambda batch: loaded.detect(
-            [decoded(data, at_least=800) for data in batch], [[*WORDS]] * len(batch), 0.5
-        )
-    return lambda batch: loaded.segment([decoded(data) for data in batch], [_BOXES] * len(batch))
+def _checked(work: TableFunction, table: pa.Table) -> None:
+    """Work that fails is quick."""
+    failed = next((row for row in work(table).to_pylist() if row["status"] == ERROR), None)
+    if failed is not None:
+        raise SystemExit(f"{failed['stage']} fails: {failed['reason']}: {failed['detail']}")
+
+
+def rows_of(pictures: Sequence[bytes], count: int) -> pa.Table:
+    """Pictures, over and over, with four nouns and four subjects each."""
+    width, height = SIZE
+    rows = [
+        {
+            **{"key": f"00000-{place:05d}", "source_key": str(place), "source_uri": "", "status": OK},
+            **{"image": pictures[place % len(pictures)], "width": width, "height": height, "caption": ""},
+        }
+        for place in range(count)
+    ]
+    kinds = {"image": pa.binary(), "width": pa.int32(), "height": pa.int32(), "caption": pa.string()}
+    table = pa.Table.from_pylist(rows, pa.schema([*LEDGER, *map(pa.field, kinds, kinds.values())]))
+    for stage in (FourNouns(), FourBoxes(), Select()):
+        table = stage.setup()(table)
+    return table
 
 
 def _jpeg(index: int) -> bytes:

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from benchmarks.full_size.fixed import FourBoxes, FourNouns
 from benchmarks.steady import steady
 from pipeline.dataset.timings import images_per_second
+from pipeline.train.peak import model_flops_utilisation
 
 _ROOT = Path(__file__).parents[2]
 _NAMES = {kind: f"benchmarks.full_size.fixed:{kind.__name__}" for kind in (FourNouns, FourBoxes)}
@@ -27,6 +30,7 @@ def chain_rate(
     count: int,
     device: str,
     together: bool,
+    flops: float = 0.0,
 ) -> str:
     """Images a second once the first shard is there, and of each stage's worker.
 
@@ -37,6 +41,7 @@ def chain_rate(
         count: how many.
         device: `cuda` or `cpu`.
         together: whether one process has all models, or each a third of the device.
+        flops: of an image; 0 if they have not been counted.
     """
     source = folder / "pictures"
     source.mkdir(exist_ok=True)
@@ -46,9 +51,41 @@ def chain_rate(
     config, output = folder / f"{name}.yaml", folder / name
     config.write_text(yaml.safe_dump(chain_config(models, count, device, together)))
     command = [sys.executable, "-m", "pipeline", "build", str(config), "--input", str(source)]
-    subprocess.run([*command, "--output", str(output)], cwd=_ROOT, check=True)
+    with _GpuMemory() as memory:
+        subprocess.run([*command, "--output", str(output)], cwd=_ROOT, check=True)
+    rate = steady(output).rate
     speeds = ", ".join(f"{stage} {speed:.0f}" for stage, speed in images_per_second(output).items())
-    return f"chain, {name}: {steady(output).rate:.1f} images/s; one worker of each stage: {speeds}"
+    share = model_flops_utilisation(flops or None, 1 / rate, torch.device(device))
+    told = [
+        "" if share is None else f", {share:.2f} of peak",
+        f", {memory.peak:.1f} GiB" if memory.peak else "",
+    ]
+    return f"chain, {name}: {rate:.1f} images/s{''.join(told)}; one worker of each stage: {speeds}"
+
+
+class _GpuMemory:
+    """GiB of the first GPU that were in use at most while the block ran, whoever had them."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _GpuMemory:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.5):
+            free, total = torch.cuda.mem_get_info()
+            self.peak = max(self.peak, (total - free) / 2**30)
 
 
 def chain_config(models: Mapping[str, str], count: int, device: str, together: bool) -> dict[str, Any]:
@@ -56,13 +93,15 @@ def chain_config(models: Mapping[str, str], count: int, device: str, together: b
     given = {"device": device, "dtype": "bfloat16"}
     gpus = {} if device == "cpu" else {"gpus": 1.0 if together else 0.33}
     held: dict[str, Any] = {"workers": 1, "cpus": 0.5, "decoders": 4, **gpus}
+    light = {"workers": 2, "cpus": 0.2}
     beside = None if together else held
     nouns, boxes = _NAMES[FourNouns], _NAMES[FourBoxes]
     return {
         "shard_size": max(1, min(200, count // 5)),
         "chain": ["read", "filter_image", "caption", nouns, "detect", boxes, *_REST],
         "stages": {
-            "read": {"resources": {"workers": 1, "cpus": 0.2}},
+            "read": {"resources": light},
+            "write": {"resources": light},
             "caption": {
                 "captioner": {"name": "blip2", "model": models["caption"], "max_new_tokens": 20, **given},
                 "batch_size": 64,

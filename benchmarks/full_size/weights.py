@@ -36,6 +36,8 @@ def blip2(folder: Path, layers: int | None = None) -> Path:
         "num_attention_heads": 32,
         "bos_token_id": 2,
         "pad_token_id": 1,
+        # Nothing ends a caption.
+        "eos_token_id": None,
         "vocab_size": 50_272,
     }
     config = Blip2Config(
@@ -44,9 +46,7 @@ def blip2(folder: Path, layers: int | None = None) -> Path:
         text_config=text,
         image_token_index=tokenizer.get_vocab()["<image>"],
     )
-    model = _made(Blip2ForConditionalGeneration, config)
-    model.generation_config.eos_token_id = None
-    return _saved(folder, model, processor)
+    return _saved(folder, _made(Blip2ForConditionalGeneration, config), processor)
 
 
 def grounding_dino(folder: Path, kind: str = "GroundingDino") -> Path:

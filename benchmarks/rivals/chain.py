@@ -7,7 +7,7 @@ Each brings its own way to run them, to read and to write; here is what a table 
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,12 @@ LIGHT = ("read", "filter_image")
 FIRST = ("caption", "nouns", "detect", "select")
 SECOND = ("segment", "score")
 ALL = (*LIGHT, *FIRST, *SECOND)
-TWO = Path(__file__).with_name("two.yaml")
-"""Our build with all stages in each of two workers."""
+TWO = (
+    "stages.read.resources={workers: 2, cpus: 1}",
+    "stages.caption.resources=null",
+    "stages.segment.resources=null",
+)
+"""Settings of our build with all stages in each of two workers."""
 TOGETHER = 100
 """Pictures of a tar, or of a block, as in our shards."""
 
@@ -113,14 +117,3 @@ def write_tar(path: Path, table: pa.Table) -> None:
 def pictures(folder: Path) -> list[Path]:
     """Sorted."""
     return sorted(folder.iterdir())
-
-
-def counted(folder: Path) -> Mapping[str, int]:
-    """Samples, and subjects in them, of all tars below a folder."""
-    samples = subjects = 0
-    for tar in sorted(folder.rglob("*.tar")):
-        found: Any = wds.compat.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode()
-        for sample in found:
-            samples += 1
-            subjects += len(sample["json"]["entities"])
-    return {"samples": samples, "subjects": subjects}

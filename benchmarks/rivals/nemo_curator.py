@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NeMo Curator: our stages as its processing stages, on its Ray Data executor.
+"""NeMo Curator: our stages as its processing stages, on its Ray Data executor or on its own, Xenna.
 
 A task holds a hundred pictures, as our shards do, and pools are those of our configuration. Its own image
 reader needs DALI and a GPU, so files are read as in the other contenders.
 
-COMMAND  PYTHON_WITH_NEMO_CURATOR -m benchmarks.rivals.nemo_curator IN OUT
+COMMAND  PYTHON_WITH_NEMO_CURATOR -m benchmarks.rivals.nemo_curator IN OUT [--executor xenna]
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 from nemo_curator.backends.ray_data import RayDataExecutor  # pyright: ignore[reportMissingImports]
+from nemo_curator.backends.xenna import XennaExecutor  # pyright: ignore[reportMissingImports]
 from nemo_curator.pipeline import Pipeline  # pyright: ignore[reportMissingImports]
 from nemo_curator.stages.base import ProcessingStage  # pyright: ignore[reportMissingImports]
 from nemo_curator.stages.resources import Resources  # pyright: ignore[reportMissingImports]
@@ -92,7 +93,9 @@ class Write(_Stage):
 
 def main() -> None:
     """All pictures of a folder."""
-    arguments = asked(__doc__).parse_args()
+    parser = asked(__doc__)
+    parser.add_argument("--executor", choices=("ray_data", "xenna"), default="ray_data")
+    arguments = parser.parse_args()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     tasks = [
         FileGroupTask(
@@ -105,7 +108,8 @@ def main() -> None:
     pipeline = Pipeline(
         name="subjects", stages=[Read(), Models("first", FIRST), Models("second", SECOND), Write()]
     )
-    pipeline.run(RayDataExecutor(), initial_tasks=tasks)
+    executor = XennaExecutor() if arguments.executor == "xenna" else RayDataExecutor()
+    pipeline.run(executor, initial_tasks=tasks)
 
 
 if __name__ == "__main__":

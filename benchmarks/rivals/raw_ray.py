@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ray Data by itself, as its guides have it: files read by its reader, an actor pool a model, a writing task.
+"""Ray Data by itself, as its guides have it: its reader of files, an actor pool a model, its writer of tars.
 
 Pools and batches are those of our configuration; blocks are a hundred pictures, as our shards are.
 
 COMMAND  python -m benchmarks.rivals.raw_ray IN OUT
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from benchmarks.rivals.chain import (
     TOGETHER,
     asked,
     pictures,
+    samples_of,
     table_of,
     through,
-    write_tar,
 )
 
 
@@ -46,7 +45,6 @@ def main() -> None:
     files = ray.data.read_binary_files(
         paths, include_paths=True, override_num_blocks=blocks, ray_remote_args={"num_cpus": 0.2}
     )
-    output = str(arguments.output.resolve())
     whole: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
     stream = files.map_batches(_read, num_cpus=0.2, **whole)
     for names in (FIRST, SECOND):
@@ -57,7 +55,9 @@ def main() -> None:
             num_cpus=0.7,
             **whole,
         )
-    stream.map_batches(partial(_write, output), num_cpus=0.2, **whole).materialize()
+    stream = stream.map_batches(_samples, num_cpus=0.2, **whole)
+    output = str(arguments.output.resolve())
+    stream.write_webdataset(output, encoder=None, ray_remote_args={"num_cpus": 0.2})
 
 
 def _read(files: pa.Table) -> pa.Table:
@@ -65,10 +65,9 @@ def _read(files: pa.Table) -> pa.Table:
     return through(LIGHT, table_of(paths, files["bytes"].to_pylist()))
 
 
-def _write(output: str, table: pa.Table) -> pa.Table:
-    keys = table["key"].to_pylist()
-    write_tar(Path(output, f"{keys[0]}.tar"), table)
-    return pa.table({"rows": [len(keys)]})
+def _samples(table: pa.Table) -> pa.Table:
+    """A row a sample, a column a member: what its writer takes."""
+    return pa.Table.from_pylist([*samples_of(table)])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from models.backends.runtime import Runtime
 from models.backends.weights import pretrained, pretrained_model
 
 if TYPE_CHECKING:
-    from transformers import Blip2ForConditionalGeneration
+    from transformers import Blip2ForConditionalGeneration, StaticCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Blip2(Runtime):
         tokenizer = pretrained(AutoTokenizer, self.model, self.revision)
         model = pretrained_model(Blip2ForConditionalGeneration, self.model, self.revision, dtype)
         model = self.prepared(model, device)
-        # The language model by the cache of one size that it is given, where transformers compiles it.
+        # The language model by its cache of a fixed size: on a GPU transformers compiles it then.
         compiling = Compiling(self.compile, model.vision_model, model.qformer)
         pixels = Pixels(images, device, dtype, square(images))
         return _Loaded(model, pixels, tokenizer, self.max_new_tokens, compiling)
@@ -56,6 +56,7 @@ class _Loaded:
     ) -> None:
         self._model, self._pixels, self._tokenizer = model, pixels, tokenizer
         self._max_new_tokens, self._compiling = max_new_tokens, compiling
+        self._caches: dict[int, StaticCache] = {}
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         import torch
@@ -65,12 +66,30 @@ class _Loaded:
         # Without a text prompt nothing is padded, so a caption cannot depend on its neighbours.
         pixels_B3HW = self._pixels.batch(images, self._pixels.size_for((0, 0)))
         with torch.inference_mode():
+            filled_B3HW = self._compiling.filled(pixels_B3HW)
             tokens = self._model.generate(
-                pixel_values=self._compiling.filled(pixels_B3HW),
+                pixel_values=filled_B3HW,
                 max_new_tokens=self._max_new_tokens,
                 do_sample=False,
                 num_beams=1,
-                cache_implementation="static" if self._compiling.on else None,
+                **self._cache(len(filled_B3HW)),
             )
         texts = self._tokenizer.batch_decode(tokens[: len(images)], skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]
+
+    def _cache(self, rows: int) -> dict[str, Any]:
+        """For a compiled model keys and values at addresses that stay: CUDA graphs are recorded for them."""
+        from transformers import StaticCache
+
+        config = self._model.config
+        if not self._compiling.on:
+            return {}
+        if config.get_text_config().is_encoder_decoder:
+            return {"cache_implementation": "static"}
+        if rows not in self._caches:
+            prompt = config.num_query_tokens + 1
+            self._caches[rows] = StaticCache(
+                config=config.get_text_config(decoder=True), max_cache_len=prompt + self._max_new_tokens
+            )
+        self._caches[rows].reset()
+        return {"past_key_values": self._caches[rows]}

@@ -30,7 +30,8 @@ class BoxModel(Protocol):
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of masks (B, N, 1, h, w) and their scores (B, N, 1).
 
-        Boxes are in pixels of the square, of the encoded images' device and dtype.
+        Boxes are in pixels of the square, on the encoded images' device, and float32 whatever the model
+        computes in: bfloat16 counts pixels above 512 by fours.
         """
         ...
 
@@ -71,7 +72,8 @@ class BoxSegmenter:
         masks: list[list[Mask]] = [[] for _ in images]
         with torch.inference_mode():
             encoded = self._model.encode(self._pixels.batch(images, (side["height"], side["width"])))
-            for chunk_BN4 in box_BN4.to(encoded).split(self._boxes_at_once, dim=1):
+            box_BN4 = box_BN4.to(encoded.device, torch.float32)
+            for chunk_BN4 in box_BN4.split(self._boxes_at_once, dim=1):
                 logits_BN1hw, score_BN1 = self._model.decode(encoded, chunk_BN4)
                 for place, (mine, size) in enumerate(zip(masks, sizes, strict=True)):
                     count = min(len(boxes[place]) - len(mine), chunk_BN4.shape[1])

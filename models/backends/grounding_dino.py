@@ -68,7 +68,8 @@ class GroundingDino(Runtime):
 @dataclass(frozen=True, kw_only=True)
 class MmGroundingDino(GroundingDino):
     """MM Grounding DINO through transformers (Zhao et al. 2024, arXiv 2401.02361): the same detector with
-    another head, trained on more data; attention is PyTorch's fused one, and it compiles as a whole."""
+    another head, trained on more data. Of both, Swin's and BERT's attention is PyTorch's fused one and that
+    between pictures and texts is not (transformers 5.23)."""
 
     model: str = "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det"
     """Hub name, or local folder, of any `MMGroundingDinoForObjectDetection`."""

@@ -32,12 +32,16 @@ class Sam(Runtime):
 
     def load(self) -> Segmenter:
         """Bring model and processor to the device."""
+        import torch
         from transformers import SamImageProcessorPil, SamModel
 
         device, dtype = self.place()
         # Whether torchvision is installed or not: it resizes otherwise.
         processor = pretrained(SamImageProcessorPil, self.model, self.revision)
-        model = pretrained_model(SamModel, self.model, self.revision, dtype)
+        model = pretrained_model(SamModel, self.model, self.revision, torch.float32)
+        # Not what says where a box is: bfloat16 knows its corners to a pixel or two.
+        for part in (model.vision_encoder, model.mask_decoder):
+            part.to(dtype)
         model = self.prepared(model, device)
         loaded = _Model(model, Compiling(self.compile, model.vision_encoder))
         return BoxSegmenter(loaded, processor, self.boxes_at_once, device, dtype)
@@ -52,5 +56,12 @@ class _Model:
         return encoded[: len(pixels_B3HW)]
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
-        out = self._model(image_embeddings=encoded, input_boxes=box_BN4, multimask_output=False)
-        return out.pred_masks, out.iou_scores
+        sparse, dense = self._model.get_prompt_embeddings(input_boxes=box_BN4)  # pyright: ignore[reportArgumentType]
+        places = self._model.get_image_wide_positional_embeddings().repeat(len(encoded), 1, 1, 1)
+        return self._model.mask_decoder(
+            image_embeddings=encoded,
+            image_positional_embeddings=places.to(encoded.dtype),
+            sparse_prompt_embeddings=sparse.to(encoded.dtype),
+            dense_prompt_embeddings=dense.to(encoded.dtype),
+            multimask_output=False,
+        )

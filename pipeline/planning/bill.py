@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from pipeline.operators import Operator, needed_cpus, needed_gpus, spare_line
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.measured import Measured
 from pipeline.planning.pools import Pool
@@ -60,17 +61,20 @@ class Bill:
     def lines(self) -> list[str]:
         """The rest."""
         run, gpus, cpus = self.simulated, self.cluster.all_gpus, self.cluster.all_cpus
-        hours, narrow = run.seconds / 3600, self.bottleneck
+        hours = run.seconds / 3600
         paid, unit = (gpus, "GPU") if gpus else (cpus, "CPU")
         lines = [
-            f"cluster      {self.cluster}",
-            f"bottleneck   {narrow.cost.name}: {narrow.rate:,.1f} images/s at most",
+            f"measured     {self.measured.images:,} images on {self.measured.processor}, {self.measured.day}",
+            f"cluster      {self.cluster}; {self._held()}",
+            f"bottleneck   {self._narrow()}",
             f"wall time    {span(run.seconds)} for {self.images:,} images, {self.images / run.seconds:,.1f} "
             f"images/s; first shard after {span(run.first)}",
             f"{unit}-hours    {hours * paid:,.1f}"
             + (f" (and {hours * cpus:,.0f} CPU-hours)" if gpus else ""),
             f"output       {size(self.images * self.measured.output)}",
         ]
+        if lost := spare_line(self._chain, self.cluster.parts):
+            lines.append(f"a lost node  {lost} (--spare-nodes 1 leaves room)")
         if self.failures:
             lines.append(f"failures     {run.failures:,} workers, at {self.failures:g} an hour each")
         if self.price is not None:
@@ -80,6 +84,21 @@ class Bill:
             for pool in self.pools
         )
         return [*lines, f"pools        {overrides}"]
+
+    @property
+    def _chain(self) -> list[Operator]:
+        return [pool.operator for pool in self.pools]
+
+    def _held(self) -> str:
+        cpus = f"{needed_cpus(self._chain):g} of {self.cluster.all_cpus} CPUs"
+        gpus = f" and {needed_gpus(self._chain):g} of {self.cluster.all_gpus} GPUs"
+        return f"workers hold {cpus}{gpus if self.cluster.all_gpus else ''}"
+
+    def _narrow(self) -> str:
+        slowest = self.bottleneck
+        if self.simulated.cores < slowest.rate:
+            return f"the CPUs: {self.simulated.cores:,.1f} images/s at most, whatever the workers"
+        return f"{slowest.cost.name}: {slowest.rate:,.1f} images/s at most"
 
 
 def span(seconds: float) -> str:

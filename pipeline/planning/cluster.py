@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 _SLACK = 1e-6
@@ -29,6 +29,15 @@ class Cluster:
     def all_gpus(self) -> int:
         """Of all nodes."""
         return self.nodes * self.gpus
+
+    @property
+    def parts(self) -> list[dict[str, float]]:
+        """Each node's resources, as Ray names them."""
+        return [{"CPU": self.cpus, "GPU": self.gpus}] * self.nodes
+
+    def without(self, nodes: int) -> Cluster:
+        """With so many nodes less."""
+        return replace(self, nodes=self.nodes - nodes)
 
     def __str__(self) -> str:
         return f"{self.nodes} x ({self.cpus} CPUs, {self.gpus} GPUs)"

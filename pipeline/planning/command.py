@@ -19,6 +19,7 @@ from pipeline.planning.probe import probe
 from pipeline.planning.sample import Sample
 from pipeline.planning.simulation import simulate
 from pipeline.survey import opened
+from pipeline.wording import counted
 
 _GPUS_A_NODE = 8
 
@@ -44,6 +45,8 @@ class BillRequest:
     failures: float
     as_configured: bool
     """Whether the configuration's pools are kept."""
+    spare_nodes: int = 0
+    """Of the cluster, to hold the workers of as many that are lost."""
 
 
 def bill(
@@ -61,7 +64,7 @@ def bill(
     config, cluster = request.config, _cluster(request)
     found, images = _measured(request, tell)
     pools = pools_of(operators(config.stages), found)
-    pools = pools if request.as_configured else sized(pools, cluster)
+    pools = pools if request.as_configured else sized(pools, cluster.without(request.spare_nodes))
     check_fits(pools, cluster, found.gpu_total)
     run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
     return Bill(found, pools, cluster, run, images, request.price, request.failures)
@@ -69,6 +72,8 @@ def bill(
 
 def _cluster(request: BillRequest) -> Cluster:
     nodes = request.nodes or max(1, request.gpus // _GPUS_A_NODE)
+    if request.spare_nodes >= nodes:
+        raise UserError(f"--spare-nodes {request.spare_nodes} leaves none of {counted(nodes, 'node')}")
     if request.cpus % nodes or request.gpus % nodes:
         raise UserError(
             f"{request.cpus} CPUs and {request.gpus} GPUs are not {nodes} equal nodes; give --nodes N that "

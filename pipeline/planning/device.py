@@ -43,6 +43,13 @@ class Device:
         self._left[key], self._weight[key], self._worker[key] = [work], weight, worker
         return self._changed()
 
+    def drop(self, worker: Any, now: float) -> tuple[float, int] | None:
+        """Give up what a worker has in hand, if anything; when the next work is done then."""
+        self._advance(now)
+        for held in (self._left, self._weight, self._worker):
+            held.pop(id(worker), None)
+        return self._changed()
+
     def finish(self, now: float) -> tuple[list[Any], tuple[float, int] | None]:
         """The workers that are done now, and when the next one is."""
         self._advance(now)

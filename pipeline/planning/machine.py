@@ -6,16 +6,20 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-_SPAN, _SETTLING = 1.0, 2.0
-"""Seconds that a core's speed is measured for, and that processes have to get ready in."""
+_SPAN = 1.0
+"""Seconds that a core's speed is measured for."""
 _SHARDS, _BYTES = 40, 1 << 20
 """How many empty shards go through Ray, of what size."""
 _OPERATORS = 3
@@ -42,7 +46,24 @@ class Machine(BaseModel):
 
 def measured_machine() -> Machine:
     """Of this machine, in some ten seconds, in which nothing else should run."""
-    return Machine(crowded=_crowded(os.cpu_count() or 1), **_ray())
+    return Machine(crowded=_crowded(_cores()), **_ray())
+
+
+def processor() -> str:
+    """Its name, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _crowded(cores: int) -> float:
@@ -53,19 +74,29 @@ def _crowded(cores: int) -> float:
 
 def _speed(processes: int) -> float:
     """Of one process, work done in a second, while so many run."""
-    begin = time.time() + _SETTLING
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        done = [*pool.map(_works, [begin] * processes)]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, _wait_for_all, (spawn.Barrier(processes),)) as pool:
+        done = [*pool.map(_works, range(processes))]
     return sum(done) / processes / _SPAN
 
 
-def _works(begin: float) -> int:
+_ready: Barrier
+"""Of the processes whose speed is measured at the same time."""
+
+
+def _wait_for_all(ready: Barrier) -> None:
+    global _ready
+    _ready = ready
+
+
+def _works(_: int) -> int:
     """How often a picture is decoded and some numbers multiplied, which is what stages do."""
     stream = io.BytesIO()
     noise_HW3 = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
     Image.fromarray(noise_HW3).save(stream, "JPEG")
     numbers_NN = np.ones((128, 128), np.float32)
-    time.sleep(max(0.0, begin - time.time()))
+    # Nobody has two turns: each waits here for all the others.
+    _ready.wait()
     done, end = 0, time.perf_counter() + _SPAN
     while time.perf_counter() < end:
         Image.open(io.BytesIO(stream.getvalue())).load()
@@ -83,8 +114,8 @@ def _ray() -> dict[str, float]:
     connect(RayOptions())
     import ray
 
-    # A tree of its own: what it has used so far is for its start.
-    blocks = ray.data.range(_SHARDS, override_num_blocks=_SHARDS)
+    # Blocks that are there already: tasks that read would want a CPU beside the actors, and there may be one.
+    blocks = ray.data.from_arrow([pa.table({"shard": [shard]}) for shard in range(_SHARDS)])
     for _ in range(_OPERATORS - 1):
         blocks = blocks.map_batches(
             _Passes, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
@@ -103,7 +134,7 @@ def _standing() -> float:
     """Cores, while a worker does nothing that counts."""
     import ray
 
-    blocks = ray.data.range(2, override_num_blocks=2).map_batches(
+    blocks = ray.data.from_arrow([pa.table({"shard": [shard]}) for shard in range(2)]).map_batches(
         _Waits, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
     )
     marks = [(time.perf_counter(), _used()) for _ in blocks.iter_batches(batch_size=None, prefetch_batches=0)]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import (
@@ -15,10 +17,12 @@ from pydantic import (
     ValidationError,
 )
 
+from pipeline.config import fingerprint, plain_fields
 from pipeline.errors import UserError
+from pipeline.operators import Operator
 from pipeline.planning.machine import Machine
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 class _Frozen(BaseModel):
@@ -40,7 +44,7 @@ class OperatorCost(_Frozen):
     load: NonNegativeFloat
     """Seconds from the start of the process until it is as fast as it will be."""
     memory: NonNegativeInt
-    """Bytes of RAM at most."""
+    """Bytes of RAM at most, with a whole shard in hand."""
     gpu_memory: NonNegativeInt
     """Bytes of the GPU's memory at most, as torch counts them."""
 
@@ -57,8 +61,24 @@ class Measured(_Frozen):
     machine: Machine
     processor: str
     """What kind of machine it was."""
+    day: str = ""
+    """ISO date of the measurement."""
+    settings: dict[str, str] = Field(default_factory=dict)
+    """Of each stage, see `settings_of`."""
     gpu_total: NonNegativeInt = 0
     """Bytes of memory that a GPU has; 0 where there is none."""
+
+
+def settings_of(chain: Sequence[Operator]) -> dict[str, str]:
+    """A fingerprint of each stage's settings that its speed may depend on; how many workers there are, and
+    what they hold, is left aside."""
+    found: dict[str, str] = {}
+    for operator in chain:
+        for name, stage in operator.stages:
+            fields = plain_fields(stage)
+            fields["resources"] = asdict(operator.resources)["decoders"]
+            found[name] = fingerprint(fields)
+    return found
 
 
 def read_measured(path: Path) -> Measured:

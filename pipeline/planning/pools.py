@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from pipeline.errors import UserError
 from pipeline.operators import Operator, check_capacity
 from pipeline.planning.cluster import Cluster, Holding, seats
-from pipeline.planning.measured import Measured, OperatorCost
+from pipeline.planning.measured import Measured, OperatorCost, settings_of
 
 _HALVINGS = 60
+_CONTEXT = 2**29
+"""Bytes of a GPU that a process takes for CUDA itself, which torch does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
     """A chain's pools as they are configured.
 
     Raises:
-        UserError: the measurements are of another chain.
+        UserError: the measurements are of another chain or of other settings, or were made without a GPU
+            and workers hold one.
     """
     names = [operator.name for operator in chain]
     found = [cost.name for cost in measured.operators]
@@ -61,6 +64,17 @@ def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
             f"what was measured is another chain ({', '.join(found)}) than this one ({', '.join(names)}); "
             "measure again with --probe N"
         )
+    changed = [name for name, mark in settings_of(chain).items() if measured.settings.get(name) != mark]
+    if changed:
+        raise UserError(
+            f"other settings of {', '.join(changed)} were measured than these; measure again with --probe N"
+        )
+    for operator in chain:
+        if operator.resources.gpus and not measured.gpu_total:
+            raise UserError(
+                f"{operator.name} holds a GPU and was measured without one; probe where a GPU is, or set "
+                f"stages.{operator.stages[0][0]}.resources.gpus=0"
+            )
     return [Pool(operator, cost) for operator, cost in zip(chain, measured.operators, strict=True)]
 
 
@@ -85,12 +99,13 @@ def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
             f"the workers ({held}) do not fit on {cluster}: each is on one node, and its share on one GPU"
         )
     for pool in pools:
-        beside = int(1 / pool.share + 1e-6) if pool.holding.gpus else 0
-        taken = beside * pool.cost.gpu_memory
-        if gpu_total and taken > gpu_total:
+        taken = pool.cost.gpu_memory + _CONTEXT if pool.cost.gpu_memory else 0
+        if gpu_total and pool.holding.gpus and taken > pool.share * gpu_total:
+            taken_gib, there_gib = taken / 2**30, gpu_total / 2**30
             raise UserError(
-                f"{pool.cost.name}: {beside} workers would share a GPU and take {taken / 2**30:.1f} GiB of "
-                f"its {gpu_total / 2**30:.1f}; raise resources.gpus of its first stage"
+                f"{pool.cost.name}: a worker takes {taken_gib:.1f} GiB of a GPU's {there_gib:.1f} and holds "
+                f"{pool.share:g} of it; set stages.{pool.cost.name.partition('+')[0]}.resources.gpus to "
+                f"{taken / gpu_total:.2f} or more, or lower its batch_size"
             )
 
 

@@ -7,8 +7,6 @@ So an operator's time and memory are its own, and a GPU is all its own.
 from __future__ import annotations
 
 import multiprocessing
-import platform
-import resource
 import sys
 import time
 from collections import Counter
@@ -16,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeVar
@@ -29,13 +28,13 @@ from pipeline.dataset.timings import read_timings
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices, operators
-from pipeline.planning.machine import Machine, measured_machine
-from pipeline.planning.measured import Measured, OperatorCost
-from pipeline.sources import Source
+from pipeline.planning.machine import Machine, measured_machine, processor
+from pipeline.planning.measured import Measured, OperatorCost, settings_of
+from pipeline.planning.sample import Sample
 from pipeline.survey import Request, begin, survey
+from stages.peak_memory import peak_of_process
 from stages.write import WriteError
 
-_SHARDS = 2
 T = TypeVar("T")
 Tell = Callable[[str], None]
 
@@ -56,16 +55,19 @@ class _Run:
     cpu_seconds: float
     load: float
     memory: int
+    row: float
+    """Bytes of a row, as it comes in and as it goes out."""
     gpu: _Gpu
 
 
-def probe(config: BuildConfig, source: Source, tell: Tell) -> Measured:
+def probe(config: BuildConfig, source: Sample, tell: Tell) -> Measured:
     """Measure a chain.
 
     Args:
         config: of the build.
-        source: the pictures to measure; the first half of them is worked on once before, so that the
-            loading of models and whatever is compiled does not count as speed.
+        source: the pictures to measure, in shards of whole batches as far as there are enough; the first
+            shard is worked on once before, so that the loading of models and whatever is compiled does not
+            count as speed. Pictures that fill no shard are left out.
         tell: of progress, a line an operator.
 
     Raises:
@@ -75,8 +77,9 @@ def probe(config: BuildConfig, source: Source, tell: Tell) -> Measured:
     tell("probe: the machine")
     machine = _alone(measured_machine)
     with TemporaryDirectory(prefix="subjectforge-probe-") as folder:
-        small = replace(config, shard_size=-(-source.listing().num_rows // _SHARDS))
-        job = begin(survey(Request(small, source, Path(folder))))
+        size, count = _whole_batches(config, source.rows.num_rows, tell)
+        small = replace(config, shard_size=size)
+        job = begin(survey(Request(small, source.first(count), Path(folder))))
         chain, runs = job.chain(""), []
         tables: list[pa.Table] = []
         for operator in chain:
@@ -87,7 +90,19 @@ def probe(config: BuildConfig, source: Source, tell: Tell) -> Measured:
                 raise UserError(str(error)) from error
             runs.append(run)
             tables = run.tables
-        return _found(job, chain, runs, machine)
+        return _found(job, chain, runs, machine, config.shard_size - size)
+
+
+def _whole_batches(config: BuildConfig, there: int, tell: Tell) -> tuple[int, int]:
+    """How many images a shard has, and how many there are in all: a batch that is not full costs as much."""
+    sizes = {name: getattr(stage, "batch_size", 1) for name, stage in config.stages.items()}
+    name = max(sizes, key=lambda stage: sizes[stage])
+    most = sizes[name]
+    if there < most:
+        tell(f"probe: {there} images do not fill a batch of {name} ({most}), whose time is told too high")
+        return there, there
+    size = max(most, there // 2 // most * most)
+    return size, there // size * size
 
 
 def _alone(work: Callable[..., T], *given: object) -> T:
@@ -124,7 +139,8 @@ def _measured(operator: Operator, job: Job, before: Sequence[pa.Table]) -> _Run:
         sum(spans) / job.items,
         (time.process_time() - used) / job.items,
         max(0.0, ready - began - spans[0]),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_of_process(),
+        sum(each.nbytes for each in (*tables, *before)) / job.items,
         _gpu(),
     )
 
@@ -137,7 +153,9 @@ def _gpu() -> _Gpu:
     return _Gpu(torch.cuda.max_memory_reserved(0), about.total_memory, about.name)
 
 
-def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: Machine) -> Measured:
+def _found(
+    job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: Machine, more: int
+) -> Measured:
     spent: Counter[str] = Counter()
     for timing in read_timings(job.root):
         spent.update(timing["seconds"])
@@ -152,7 +170,7 @@ def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: M
                 cpu_seconds=run.cpu_seconds,
                 stages={name: spent.get(name, 0.0) / job.items for name, _ in operator.stages},
                 load=run.load,
-                memory=run.memory,
+                memory=run.memory + round(max(0, more) * run.row),
                 gpu_memory=run.gpu.used,
             )
             for operator, run in zip(chain, runs, strict=True)
@@ -160,6 +178,8 @@ def _found(job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: M
         images=job.items,
         output=written / job.items,
         machine=machine,
-        processor=", ".join(filter(None, (platform.machine(), gpu.name))),
+        processor=", ".join(filter(None, (processor(), gpu.name))),
         gpu_total=gpu.total,
+        day=datetime.now(UTC).date().isoformat(),
+        settings=settings_of(chain),
     )

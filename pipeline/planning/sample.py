@@ -26,6 +26,10 @@ class Sample:
         places = np.linspace(0, listing.num_rows - 1, min(count, listing.num_rows)).round().astype(int)
         return cls(source, listing.take(pa.array(places, pa.int64())))
 
+    def first(self, count: int) -> Sample:
+        """So many of them."""
+        return Sample(self.source, self.rows.slice(0, count))
+
     @property
     def location(self) -> Location:
         """The whole source's."""

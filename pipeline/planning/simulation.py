@@ -3,8 +3,9 @@
 
 Workers on one GPU share it equally while they work; workers without one share their node's cores, by the
 priority that they run at, each on one core at most, and all are slower the more cores are busy. Every shard
-takes as long as was measured, and what Ray adds. A worker that fails begins anew, and its shard waits for
-the next free worker of that operator.
+takes as long as was measured, and what Ray adds. A worker that fails, at any moment, begins anew, and the
+shard that it had waits for the next free worker of that operator. What workers on GPUs compute on cores
+beside them delays nobody, but no run is over before all cores have done the work of all workers.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from pipeline.planning.cluster import Cluster, Seat, seats
@@ -45,16 +47,16 @@ class Simulated:
     """Of each operator, the share of its workers' time in which they had a shard."""
     failures: int
     """Of workers, in all."""
+    cores: float = math.inf
+    """Images a second that all cores could do of all that is done on cores."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Worker:
     operator: int
     device: Device
     shard: int | None = None
     """None while it starts or waits."""
-    fails: bool = False
-    """Whether this shard is lost here."""
     since: float = 0.0
 
 
@@ -83,6 +85,27 @@ def simulate(
     """
     if images < 1:
         raise ValueError("there are no images")
+    cores = _cores(pools, cluster, machine)
+    run = _simulated(pools, cluster, images, shard_size, machine, failures, seed)
+    return replace(run, seconds=max(run.seconds, images / cores), cores=cores)
+
+
+def _cores(pools: Sequence[Pool], cluster: Cluster, machine: Machine) -> float:
+    """Images a second, if cores did nothing else."""
+    spent = sum(pool.cost.cpu_seconds for pool in pools)
+    there = cluster.nodes * max(_LEAST, cluster.cpus - machine.standing)
+    return there / spent if spent else math.inf
+
+
+def _simulated(
+    pools: Sequence[Pool],
+    cluster: Cluster,
+    images: int,
+    shard_size: int,
+    machine: Machine,
+    failures: float,
+    seed: int,
+) -> Simulated:
     most = shard_size * max(_SHARDS, _SHARDS_A_WORKER * max(pool.workers for pool in pools))
     if images <= 2 * most:
         return _whole(pools, cluster, images, shard_size, machine, failures, seed)
@@ -145,38 +168,51 @@ class _Run:
         self._waiting: list[deque[int]] = [deque() for _ in pools]
         self._waiting[0].extend(range(self._shards))
         self._idle: list[deque[_Worker]] = [deque() for _ in pools]
-        self._events: list[tuple[float, int, int, Device]] = []
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = count()
 
     def until_done(self) -> float:
         """The time at which the last shard is there."""
         now = 0.0
         while self._done < self._shards:
-            now, _, version, device = heapq.heappop(self._events)
-            if version == device.version:
-                finished, event = device.finish(now)
-                self._schedule(device, event)
-                for worker in finished:
-                    self._ended(worker, now)
+            now, _, happens = heapq.heappop(self._events)
+            happens(now)
         return now
 
     def load(self, worker: _Worker, now: float) -> None:
         """A process begins."""
         worker.shard = None
+        if self._rate:
+            self._at(now + self._chance.expovariate(self._rate), partial(self._died, worker))
         self._work(worker, self._pools[worker.operator].cost.load, now)
+
+    def _done_on(self, device: Device, version: int, now: float) -> None:
+        if version != device.version:
+            return
+        finished, event = device.finish(now)
+        self._schedule(device, event)
+        for worker in finished:
+            self._ended(worker, now)
 
     def _ended(self, worker: _Worker, now: float) -> None:
         operator, shard = worker.operator, worker.shard
+        self._idle[operator].append(worker)
         if shard is not None:
             self.busy[operator] += now - worker.since
-        if shard is not None and worker.fails:
-            self.failures += 1
-            self._waiting[operator].appendleft(shard)
-            self.load(worker, now)
-        else:
-            self._idle[operator].append(worker)
-            if shard is not None:
-                self._pass_on(shard, operator + 1, now)
+            worker.shard = None
+            self._pass_on(shard, operator + 1, now)
+        self._offer(operator, now)
+
+    def _died(self, worker: _Worker, now: float) -> None:
+        operator = worker.operator
+        if worker.shard is not None:
+            self.busy[operator] += now - worker.since
+            self._waiting[operator].appendleft(worker.shard)
+        elif worker in self._idle[operator]:
+            self._idle[operator].remove(worker)
+        self.failures += 1
+        self._schedule(worker.device, worker.device.drop(worker, now))
+        self.load(worker, now)
         self._offer(operator, now)
 
     def _pass_on(self, shard: int, operator: int, now: float) -> None:
@@ -192,10 +228,7 @@ class _Run:
             worker = self._idle[operator].popleft()
             worker.shard, worker.since = self._waiting[operator].popleft(), now
             size = self._last if worker.shard == self._shards - 1 else self._size
-            whole = self._pools[operator].cost.seconds * size + self._handling
-            until = self._chance.expovariate(self._rate) if self._rate else math.inf
-            worker.fails = until < whole
-            self._work(worker, min(whole, until), now)
+            self._work(worker, self._pools[operator].cost.seconds * size + self._handling, now)
 
     def _work(self, worker: _Worker, seconds: float, now: float) -> None:
         # Which GPU kernels go first is not decided by Unix priorities.
@@ -204,5 +237,8 @@ class _Run:
 
     def _schedule(self, device: Device, event: tuple[float, int] | None) -> None:
         if event is not None:
-            # Of what happens at the same time, what was known first.
-            heapq.heappush(self._events, (event[0], next(self._number), event[1], device))
+            self._at(event[0], partial(self._done_on, device, event[1]))
+
+    def _at(self, time: float, happens: Callable[[float], None]) -> None:
+        # Of what happens at the same time, what was known first.
+        heapq.heappush(self._events, (time, next(self._number), happens))

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.train.batch import Batch
 from pipeline.train.feed import Feed
 from pipeline.train.parallel import accumulating
-from pipeline.train.peak import peak_flops
+from pipeline.train.peak import counted_flops, peak_flops
 from pipeline.train.setup import Prepared
 from pipeline.train.step import as_record, gates, opening, told
 from pipeline.train.world import World
@@ -49,7 +48,7 @@ class Stepping:
         training.model.train()
         self._skipped.clear()
         counting = self.flops is None and peak_flops(self._world.device) is not None
-        with FlopCounterMode(display=False) if counting else nullcontext() as counter:
+        with counted_flops() if counting else nullcontext() as counter:
             pieces = [self._piece(piece == self._pieces - 1) for piece in range(self._pieces)]
         if counter is not None:
             self.flops = float(counter.get_total_flops())

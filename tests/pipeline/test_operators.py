@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.config import load_config
 from pipeline.errors import UserError
-from pipeline.operators import check_capacity, needed_cpus, needed_gpus, operators
-from stages.base import Resources
+from pipeline.operators import Operator, Worker, check_capacity, needed_cpus, needed_gpus, operators
+from stages.base import Resources, Stage
 
 MINIATURE = Path(__file__).parents[2] / "configs" / "build" / "miniature.yaml"
 
@@ -47,3 +47,17 @@ def test_capacity_counts_every_worker(chain):
     assert needed_gpus(more) == 3
     with pytest.raises(UserError, match="GPUs"):
         check_capacity(more, cpus=8, gpus=2, where="the cluster")
+
+
+def test_every_stage_of_a_worker_has_its_resources():
+    seen = []
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Looks(Stage):
+        def setup(self):
+            seen.append(self.resources)
+            return lambda table: table
+
+    held = Resources(decoders=3)
+    Worker(Operator((("first", Looks(resources=held)), ("second", Looks())), held))
+    assert seen == [held, held]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.ahead import PREPARED, Prepare
 from stages.base import Stage, StageError, TableFunction
 from stages.columns import BACKOFF, LEDGER
 from stages.rows import Reject, table_function
@@ -153,3 +154,22 @@ def test_a_stage_that_reads_no_column_is_asked_for_every_row():
     function = table_function(Constant(), "constant", lambda rows: [{"half": 7} for _ in rows], 2)
     out = function(table_of([1, 2, 3], ["ok", "error", "ok"])).to_pylist()
     assert [row["half"] for row in out] == [7, None, 7]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-3, 9), max_size=30), st.integers(1, 5), st.booleans())
+def test_the_order_of_work_and_what_is_prepared_change_no_row(numbers, batch, prepared):
+    seen = []
+
+    def work(rows):
+        seen.append([row["number"] for row in rows])
+        assert not prepared or [row[PREPARED]() for row in rows] == [-n for n in seen[-1]]
+        return halve(rows)
+
+    prepare = Prepare(lambda row: -row["number"], threads=2) if prepared else None
+    table = table_of(numbers, ["ok"] * len(numbers))
+    found = table_function(Halve(), "halve", work, batch, lambda row: row["number"] // 3, prepare)(table)
+    assert found.equals(table_function(Halve(), "halve", halve, batch)(table))
+    firsts = [number // 3 for batch_seen in seen for number in batch_seen]
+    # Those that fail are tried again in halves; what is done at once is in order.
+    assert firsts == sorted(firsts) or min(numbers) < 0

@@ -79,7 +79,8 @@ class GroundingDinoPy(Runtime):
             layout = dino_layout(weights)
             tokenizer = bert_tokenizer(self.text, self.revision, weights)
             model = self.prepared(dino_model(weights, layout, tokenizer), device)
-        Compiling(self.compile, model)
+        # Not the rest: it has another shape for every length of a text.
+        compiling = Compiling(self.compile, model.backbone)
         pixels = DetectorPixels(
             GroundingDinoImageProcessorPil(),
             device,
@@ -88,16 +89,18 @@ class GroundingDinoPy(Runtime):
             self.long_side,
             self.pad_to,
         )
-        return PhraseDetector(forward_of(model, pixels, dtype), tokenizer, LENGTH, self.separator)
+        forward = forward_of(model, pixels, dtype, compiling)
+        return PhraseDetector(forward, tokenizer, LENGTH, self.separator)
 
 
-def forward_of(model: Any, pixels: DetectorPixels, dtype: torch.dtype) -> Forward:
+def forward_of(model: Any, pixels: DetectorPixels, dtype: torch.dtype, compiling: Compiling) -> Forward:
     """Of the authors' model.
 
     Args:
         model: see `dino_model`, float32.
         pixels: transformers' for Grounding DINO, so that both backends see the same.
         dtype: that it computes in, where it can.
+        compiling: of its backbone.
     """
     nested = imported(f"{PACKAGE}.util.misc").NestedTensor
     device = next(model.parameters()).device
@@ -107,8 +110,11 @@ def forward_of(model: Any, pixels: DetectorPixels, dtype: torch.dtype) -> Forwar
             with computing_in(device, dtype), warnings.catch_warnings():
                 # Of what PyTorch has renamed since it was written.
                 warnings.simplefilter("ignore")
-                out = model(nested(pixels_G3HW, ~there_GHW), captions=[texts[place] for place in places])
-            return out["pred_logits"], out["pred_boxes"]
+                filled = nested(compiling.filled(pixels_G3HW), compiling.filled(~there_GHW))
+                asked = [texts[place] for place in places]
+                asked += asked[-1:] * (len(filled.tensors) - len(asked))
+                out = model(filled, captions=asked)
+            return out["pred_logits"][: len(places)], out["pred_boxes"][: len(places)]
 
         return pixels.run(images, run)
 

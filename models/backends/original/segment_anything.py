@@ -64,8 +64,8 @@ class SegmentAnything(Runtime):
         with naming(self.model):
             model = self.prepared(sam_model(weights, self.decoder_heads), device)
             processor = sam_processor(sam_layout(weights, self.decoder_heads))
-        Compiling(self.compile, model.image_encoder)  # pyright: ignore[reportArgumentType]
-        return BoxSegmenter(Model(model, dtype), processor, self.boxes_at_once, device, torch.float32)
+        loaded = Model(model, dtype, Compiling(self.compile, model.image_encoder))  # pyright: ignore[reportArgumentType]
+        return BoxSegmenter(loaded, processor, self.boxes_at_once, device, torch.float32)
 
 
 def sam_model(weights: Weights, decoder_heads: int = HEADS) -> nn.Module:
@@ -140,36 +140,39 @@ def sam_processor(layout: SamLayout) -> Any:
 class Model:
     """See `models.backends.box_segmenter.BoxModel`."""
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, compiling: Compiling) -> None:
         """
         Args:
             model: see `sam_model`, float32.
             dtype: that it computes in, where it can.
+            compiling: of its image encoder.
         """
-        self._model, self._dtype = model, dtype
+        self._model, self._dtype, self._compiling = model, dtype, compiling
 
     def encode(self, pixels_B3HW: Tensor) -> Tensor:
         """(B, C, h, w), float32."""
         device = self._model.image_encoder.patch_embed.proj.weight.device
         with computing_in(device, self._dtype):
-            return self._model.image_encoder(pixels_B3HW).float()
+            encoded: Tensor = self._model.image_encoder(self._compiling.filled(pixels_B3HW))
+            return encoded[: len(pixels_B3HW)].float()
 
     def decode(self, encoded: Tensor, box_BN4: Tensor) -> tuple[Tensor, Tensor]:
         """An image at a time: the package decodes prompts of one."""
         import torch
 
-        with computing_in(encoded.device, self._dtype):
-            places = self._model.prompt_encoder.get_dense_pe()
-            found = [self._decoded(one, boxes, places) for one, boxes in zip(encoded, box_BN4, strict=True)]
+        places = self._model.prompt_encoder.get_dense_pe()
+        found = [self._decoded(one, boxes, places) for one, boxes in zip(encoded, box_BN4, strict=True)]
         masks, scores = zip(*found, strict=True)
         return torch.stack(masks), torch.stack(scores)
 
     def _decoded(self, encoded_Chw: Tensor, box_N4: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         sparse, dense = self._model.prompt_encoder(points=None, boxes=box_N4, masks=None)
-        return self._model.mask_decoder(
-            image_embeddings=encoded_Chw[None],
-            image_pe=places,
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
+        # Not the prompts: bfloat16 knows the corners of a box to a pixel or two.
+        with computing_in(encoded_Chw.device, self._dtype):
+            return self._model.mask_decoder(
+                image_embeddings=encoded_Chw[None],
+                image_pe=places,
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )

@@ -70,3 +70,30 @@ def test_the_full_architecture_runs_through_the_same_code(tmp_path):
     image = render_scene(sample_scene(5, 0), 256).image.crop((0, 0, 256, 200))
     (masks,) = segmenter.segment([image], [np.array([[10.0, 20, 100, 150], [50, 50, 200, 180]])])
     assert [mask.pixels.shape for mask in masks] == [(200, 256)] * 2
+
+
+def test_bfloat16_knows_where_a_box_is(tmp_path):
+    """Corners beyond 512 pixels, which bfloat16 counts by fours, of SAM's own square."""
+    import torch
+    from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
+
+    torch.manual_seed(0)
+    vision = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "global_attn_indexes": [0]}
+    SamModel(SamConfig(vision_config=vision)).save_pretrained(tmp_path)
+    SamProcessor(SamImageProcessorPil()).save_pretrained(tmp_path)
+    image = render_scene(sample_scene(5, 0), 256).image.resize((1024, 1024))
+    boxes = np.array([[513.0, 519, 1022, 1001], [514, 519, 1022, 1001], [513, 519, 1021, 1002]])
+    prompts = {}
+    for dtype in ("float32", "bfloat16"):
+        segmenter = Sam(model=str(tmp_path), dtype=dtype).load()
+        decoder = segmenter._model._model.mask_decoder
+        decoder.register_forward_pre_hook(
+            lambda _, __, given, dtype=dtype: prompts.update(
+                {dtype: given["sparse_prompt_embeddings"].float()}
+            ),
+            with_kwargs=True,
+        )
+        segmenter.segment([image], [boxes])
+    apart = (prompts["float32"] - prompts["bfloat16"]).abs().mean()
+    one_pixel = (prompts["float32"][0, 0] - prompts["float32"][0, 1]).abs().mean()
+    assert apart < one_pixel

@@ -49,9 +49,12 @@ def test_a_probe_measures_every_operator(probed):
         assert each["memory"] > 50 * 2**20
         assert [*each["stages"]] == each["name"].split("+")
     assert "for 12 images" in run.stdout
-    assert [line.split(",")[0] for line in run.stderr.splitlines() if "images" in line] == [
-        f"probe: {name}" for name in OPERATORS
+    lines = run.stderr.splitlines()
+    assert [line for line in lines if line.endswith(", 8 images")] == [
+        f"probe: {name}, 8 images" for name in OPERATORS
     ]
+    assert any("8 images do not fill a batch of caption (100)" in line for line in lines)
+    assert value(run.stdout, "measured").startswith("8 images on ")
 
 
 def test_the_file_of_a_probe_is_enough_for_other_clusters(probed):
@@ -111,6 +114,10 @@ def asked(overrides=(), **given):
         ([], {"cpus": 9, "nodes": 2}, "are not 2 equal nodes"),
         (["stages.caption.resources.workers=3"], {"as_configured": True}, r"hold 3\.6 CPUs"),
         (["stages.detect.resources={workers: 1, cpus: 0.1}"], {}, "another chain"),
+        (["stages.caption.batch_size=8"], {}, "other settings of caption were measured"),
+        (["stages.segment.resources.decoders=4"], {}, "other settings of segment, score, write"),
+        (["stages.segment.resources.gpus=0.5"], {"gpus": 1}, "holds a GPU and was measured without one"),
+        ([], {"spare_nodes": 1}, "--spare-nodes 1 leaves none of 1 node"),
         (["stages.segment.segmenter.device=cuda"], {"probe": 4, "source": "SCENES"}, "hold no GPU"),
     ],
 )
@@ -120,6 +127,21 @@ def test_mistakes_are_told(probed, scenes, overrides, given, line):
     with pytest.raises(UserError, match=line) as caught:
         bill(asked(overrides, **filled))
     assert "\n" not in str(caught.value)
+
+
+def test_the_cpus_of_a_cluster_with_gpus_are_asked_for(probed):
+    _, file = probed
+    run = subjectforge("plan", MINIATURE, "--measured", file, "--images", 1000, "--gpus", 64)
+    assert "give --cpus" in one_line(run)
+
+
+def test_room_is_left_for_the_workers_of_a_lost_node(probed):
+    _, file = probed
+    asked = ["--measured", file, "--images", 100_000, "--cpus", 64, "--nodes", 4]
+    full, spared = (subjectforge("plan", MINIATURE, *asked, *more) for more in ([], ["--spare-nodes", 1]))
+    assert "if the largest node is lost" in value(full.stdout, "a lost node")
+    assert "a lost node" not in spared.stdout
+    assert spared.returncode == 0, spared.stderr
 
 
 def test_a_mistake_ends_the_command_with_one_line():

@@ -52,6 +52,15 @@ def test_old_times_no_longer_hold():
     assert device.version == after
 
 
+def test_what_is_dropped_leaves_its_share_to_the_others():
+    device, one, other = Device(1.0), object(), object()
+    device.add(one, 4, 1, 0.0)
+    device.add(other, 4, 1, 0.0)
+    assert device.drop(one, 2.0) == (pytest.approx(5.0), 3)
+    assert device.finish(5.0) == ([other], None)
+    assert device.drop(other, 6.0) is None
+
+
 def test_busy_neighbours_slow_everybody_down():
     assert run(Device(2.0, crowded=1.5), [(2, 1), (2, 1)]) == pytest.approx([3, 3])
     assert run(Device(2.0, crowded=1.5), [(2, 1)]) == pytest.approx([2])

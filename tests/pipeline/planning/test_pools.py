@@ -6,7 +6,7 @@ from pipeline.errors import UserError
 from pipeline.operators import operators
 from pipeline.planning.cluster import Cluster, seats
 from pipeline.planning.machine import Machine
-from pipeline.planning.measured import Measured
+from pipeline.planning.measured import Measured, settings_of
 from pipeline.planning.pools import check_fits, pools_of, sized
 from tests.pipeline.planning.pools import cost, pool
 from tests.pipeline.runs import MINIATURE
@@ -55,20 +55,26 @@ def test_shares_that_no_gpu_has_left_are_refused():
 
 
 def test_workers_that_would_fill_a_gpus_memory_are_refused():
-    small, large = (
-        pool("a", 1, gpus=0.5, gpu_memory=30 * 2**30),
-        pool("a", 1, gpus=0.5, gpu_memory=50 * 2**30),
-    )
-    check_fits([small], Cluster(1, 8, 1), 80 * 2**30)
-    with pytest.raises(UserError, match=r"a: 2 workers would share a GPU and take 100\.0 GiB of its 80\.0"):
-        check_fits([large], Cluster(1, 8, 1), 80 * 2**30)
+    beside = pool("b", 1, gpus=0.4, gpu_memory=20 * 2**30)
+    small, large = (pool("a", 1, gpus=0.5, gpu_memory=taken * 2**30) for taken in (30, 50))
+    check_fits([small, beside], Cluster(1, 8, 1), 80 * 2**30)
+    with pytest.raises(
+        UserError, match=r"a: a worker takes 50\.5 GiB of a GPU's 80\.0 and holds 0\.5"
+    ) as caught:
+        check_fits([large, beside], Cluster(1, 8, 1), 80 * 2**30)
+    assert "stages.a.resources.gpus to 0.63 or more" in str(caught.value)
 
 
 def test_measurements_of_another_chain_are_refused():
     chain = operators(load_config(MINIATURE).stages)
     names = [operator.name for operator in chain]
     whole = Measured(
-        operators=[cost(name, 1) for name in names], images=1, output=1, machine=Machine(), processor=""
+        operators=[cost(name, 1) for name in names],
+        images=1,
+        output=1,
+        machine=Machine(),
+        processor="",
+        settings=settings_of(chain),
     )
     assert [each.workers for each in pools_of(chain, whole)] == [1, 1, 1]
     with pytest.raises(UserError, match="another chain"):
