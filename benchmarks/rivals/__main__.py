@@ -71,9 +71,9 @@ def _round(names: Sequence[str], folder: Path, images: int, log: Path) -> None:
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     first: dict[str, Content] = {}
     for name in names:
-        output = Path(folder, f"{name} {stamp}")
-        run = _run(name, folder / "images", output)
-        wrote = contents(output)
+        with TemporaryDirectory(dir=folder) as output:
+            run = _run(name, folder / "images", Path(output))
+            wrote = contents(Path(output))
         first = first or wrote
         about = {"contender": name, "images": images, "round": stamp, **about_here(ROOT), **run}
         about["samples"], about["subjects"] = len(wrote), sum(len(each.subjects) for each in wrote.values())
@@ -94,7 +94,6 @@ def _logged(log: Path, images: int) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _run(name: str, source: Path, output: Path) -> dict[str, Any]:
-    output.mkdir()
     places = {"IN": str(source), "OUT": str(output)}
     command = [_python(name), *(places.get(part, part) for part in CONTENDERS[name])]
     # A thread a process, for everybody: two processes are to be two cores.
