@@ -108,8 +108,9 @@ def main() -> None:
     pipeline = Pipeline(
         name="subjects", stages=[Read(), Models("first", FIRST), Models("second", SECOND), Write()]
     )
-    executor = XennaExecutor() if arguments.executor == "xenna" else RayDataExecutor()
-    pipeline.run(executor, initial_tasks=tasks)
+    # Of two cores it would leave itself one twentieth, and the pipeline what whole cores are left.
+    xenna = XennaExecutor({"cpu_allocation_percentage": 1.0})
+    pipeline.run(xenna if arguments.executor == "xenna" else RayDataExecutor(), initial_tasks=tasks)
 
 
 if __name__ == "__main__":
