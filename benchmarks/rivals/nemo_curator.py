@@ -96,7 +96,9 @@ def main() -> None:
     parser = asked(__doc__)
     parser.add_argument("--executor", choices=("ray_data", "xenna"), default="ray_data")
     arguments = parser.parse_args()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    own = arguments.executor == "xenna"
+    # It asks the dashboard what its actors are doing.
+    ray.init(num_cpus=2, include_dashboard=own, log_to_driver=False)
     tasks = [
         FileGroupTask(
             dataset_name="scenes",
@@ -110,7 +112,7 @@ def main() -> None:
     )
     # Of two cores it would leave itself one twentieth, and the pipeline what whole cores are left.
     xenna = XennaExecutor({"cpu_allocation_percentage": 1.0})
-    pipeline.run(xenna if arguments.executor == "xenna" else RayDataExecutor(), initial_tasks=tasks)
+    pipeline.run(xenna if own else RayDataExecutor(), initial_tasks=tasks)
 
 
 if __name__ == "__main__":
