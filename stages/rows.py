@@ -72,7 +72,8 @@ def table_function(
         # Without columns Arrow knows of no rows.
         rows = read.to_pylist() if stage.inputs else [{} for _ in alive]
         if order is not None:
-            places = sorted(range(len(rows)), key=lambda place: order(rows[place]))
+            keys = [order(row) for row in rows]
+            places = sorted(range(len(rows)), key=keys.__getitem__)
             rows, alive = [rows[place] for place in places], [alive[place] for place in places]
         with Ahead(prepare, rows, batches.size) as ahead:
 

@@ -80,7 +80,7 @@ class GroundingDinoPy(Runtime):
             tokenizer = bert_tokenizer(self.text, self.revision, weights)
             model = self.prepared(dino_model(weights, layout, tokenizer), device)
         # Not the rest: it has another shape for every length of a text.
-        compiling = Compiling(self.compile, model.backbone)
+        compiling = Compiling(self.compile, model.backbone)  # pyright: ignore[reportArgumentType]
         pixels = DetectorPixels(
             GroundingDinoImageProcessorPil(),
             device,
