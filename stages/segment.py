@@ -25,7 +25,7 @@ class Segment(Stage):
 
     inputs: ClassVar[tuple[str, ...]] = ("image", "entities")
     outputs: ClassVar[pa.Schema] = pa.schema([pa.field("entities", pa.list_(ENTITY))])
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     segmenter: Backend[Segmenter] = field(default_factory=Sam)
     """Which model, and how it runs."""

@@ -112,6 +112,31 @@ def test_masks_and_scores(segmenters, scenes, pictures):
         assert difference.agrees, difference.line()
 
 
+def test_compiled_in_batches_that_are_filled_up_they_find_the_same(detectors, segmenters, scenes, pictures):
+    _, detector = detectors
+    phrases = [["cat"], ["red mug", "dog"], ["boat"]]
+    plain, fast = (
+        each.load().detect(pictures[:3], phrases, 0.3) for each in (detector, replace(detector, compile=True))
+    )
+    assert any(plain)
+    for some, others in zip(plain, fast, strict=True):
+        assert [each.phrase for each in some] == [each.phrase for each in others]
+        for one, other in zip(some, others, strict=True):
+            assert one.box == pytest.approx(other.box, abs=0.1)
+    _, segmenter = segmenters
+    boxes = [
+        np.array([box_of(subject.mask) for subject in scene.subjects]) * np.array([*image.size] * 2)
+        for scene, image in zip(scenes[:3], pictures[:3], strict=True)
+    ]
+    plain, fast = (
+        each.load().segment(pictures[:3], boxes) for each in (segmenter, replace(segmenter, compile=True))
+    )
+    for some, others in zip(plain, fast, strict=True):
+        for one, other in zip(some, others, strict=True):
+            assert (one.pixels != other.pixels).mean() < 0.01
+            assert one.score == pytest.approx(other.score, abs=1e-3)
+
+
 def box_of(mask_HW):
     """Shares of a side."""
     rows, columns = (np.flatnonzero(mask_HW.any(axis)) for axis in (1, 0))
