@@ -59,7 +59,7 @@ def test_a_probe_measures_every_operator(probed):
 
 def test_the_file_of_a_probe_is_enough_for_other_clusters(probed):
     _, file = probed
-    asked = ["--measured", file, "--images", 20_000_000, "--price", 0.1, "--failures", 1]
+    asked = ["--measured", file, "--images", 40_000_000, "--price", 0.1, "--failures", 0.2]
     asked += ["--set", "shard_size=1000"]
     bills = [subjectforge("plan", MINIATURE, *asked, "--cpus", cpus, "--nodes", 16) for cpus in (256, 1024)]
     hours = []
@@ -70,7 +70,7 @@ def test_the_file_of_a_probe_is_enough_for_other_clusters(probed):
             re.match(r"([\d,.]+) at 0.1 a CPU-hour", value(run.stdout, "price"))[1].replace(",", "")
         )
         assert price == pytest.approx(0.1 * hours[-1], rel=1e-3)
-        assert "20,000,000 images" in run.stdout
+        assert "40,000,000 images" in run.stdout
         assert int(value(run.stdout, "failures").split()[0].replace(",", "")) > 0
     # Four times the cluster: the same bill in a quarter of the time.
     assert hours[1] == pytest.approx(hours[0], rel=0.1)
