@@ -93,7 +93,7 @@ def chain_config(models: Mapping[str, str], count: int, device: str, together: b
     given = {"device": device, "dtype": "bfloat16"}
     gpus = {} if device == "cpu" else {"gpus": 1.0 if together else 0.33}
     held: dict[str, Any] = {"workers": 1, "cpus": 0.5, "decoders": 4, **gpus}
-    light = {"workers": 2, "cpus": 0.2}
+    light = {"workers": 2, "cpus": 0.1}
     beside = None if together else held
     nouns, boxes = _NAMES[FourNouns], _NAMES[FourBoxes]
     return {

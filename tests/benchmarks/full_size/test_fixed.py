@@ -7,7 +7,7 @@ import yaml
 from benchmarks.full_size.chain import chain_config
 from benchmarks.full_size.fixed import CAPTION, WORDS, FourBoxes, FourNouns
 from pipeline.config import load_config
-from pipeline.operators import operators
+from pipeline.operators import check_capacity, operators
 from stages.columns import LEDGER, OK
 from stages.select import Select
 
@@ -42,3 +42,5 @@ def test_models_share_a_device_or_a_process(tmp_path):
     apart, beside = ([each.resources.gpus for each in chain if each.resources.gpus] for chain in chains)
     assert apart == [0.33] * 3
     assert beside == [1.0]
+    for chain in chains:
+        check_capacity(chain, 2, 1, "a small machine")
