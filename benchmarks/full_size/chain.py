@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 import yaml
 
@@ -17,6 +18,7 @@ from benchmarks.full_size.fixed import FourBoxes, FourNouns
 from benchmarks.steady import steady
 from pipeline.dataset.timings import images_per_second
 from pipeline.train.peak import model_flops_utilisation
+from stages.columns import OK
 
 _ROOT = Path(__file__).parents[2]
 _NAMES = {kind: f"benchmarks.full_size.fixed:{kind.__name__}" for kind in (FourNouns, FourBoxes)}
@@ -53,6 +55,7 @@ def chain_rate(
     command = [sys.executable, "-m", "pipeline", "build", str(config), "--input", str(source)]
     with _GpuMemory() as memory:
         subprocess.run([*command, "--output", str(output)], cwd=_ROOT, check=True)
+    _all_came_through(output, count)
     rate = steady(output).rate
     speeds = ", ".join(f"{stage} {speed:.0f}" for stage, speed in images_per_second(output).items())
     share = model_flops_utilisation(flops or None, 1 / rate, torch.device(device))
@@ -61,6 +64,14 @@ def chain_rate(
         f", {memory.peak:.1f} GiB" if memory.peak else "",
     ]
     return f"chain, {name}: {rate:.1f} images/s{''.join(told)}; one worker of each stage: {speeds}"
+
+
+def _all_came_through(output: Path, count: int) -> None:
+    """What is rejected or fails is quick."""
+    rows = pq.read_table(output / "_meta" / "index.parquet", columns=["status", "stage", "reason", "detail"])
+    lost = [row for row in rows.to_pylist() if row["status"] != OK]
+    if lost or rows.num_rows != count:
+        raise SystemExit(f"{count - rows.num_rows + len(lost)} of {count} did not come through: {lost[:1]}")
 
 
 class _GpuMemory:
@@ -101,6 +112,7 @@ def chain_config(models: Mapping[str, str], count: int, device: str, together: b
         "chain": ["read", "filter_image", "caption", nouns, "detect", boxes, *_REST],
         "stages": {
             "read": {"resources": light},
+            "filter_image": {"min_side": 256},
             "write": {"resources": light},
             "caption": {
                 "captioner": {"name": "blip2", "model": models["caption"], "max_new_tokens": 20, **given},

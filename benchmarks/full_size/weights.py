@@ -12,6 +12,8 @@ import torch
 from models.miniature.train.tokenizers import caption_tokenizer, phrase_tokenizer
 
 _BF16 = torch.bfloat16
+_VOCABULARY = 50_272
+"""OPT's."""
 
 
 def blip2(folder: Path, layers: int | None = None) -> Path:
@@ -24,6 +26,8 @@ def blip2(folder: Path, layers: int | None = None) -> Path:
     from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
 
     tokenizer = caption_tokenizer(["a cat"])
+    # Whatever is said is a caption: an empty one would be rejected.
+    tokenizer.add_tokens([f" word{number}" for number in range(len(tokenizer), _VOCABULARY)])
     processor = Blip2Processor(
         BlipImageProcessorPil(size={"height": 224, "width": 224}), tokenizer, num_query_tokens=32
     )
@@ -38,7 +42,7 @@ def blip2(folder: Path, layers: int | None = None) -> Path:
         "pad_token_id": 1,
         # Nothing ends a caption.
         "eos_token_id": None,
-        "vocab_size": 50_272,
+        "vocab_size": _VOCABULARY,
     }
     config = Blip2Config(
         vision_config={"num_hidden_layers": layers or 39},
