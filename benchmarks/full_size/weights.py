@@ -26,11 +26,11 @@ def blip2(folder: Path, layers: int | None = None) -> Path:
     from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
 
     tokenizer = caption_tokenizer(["a cat"])
-    # Whatever is said is a caption: an empty one would be rejected.
-    tokenizer.add_tokens([f" word{number}" for number in range(len(tokenizer), _VOCABULARY)])
     processor = Blip2Processor(
         BlipImageProcessorPil(size={"height": 224, "width": 224}), tokenizer, num_query_tokens=32
     )
+    # Whatever is said is a caption: an empty one would be rejected.
+    tokenizer.add_tokens([f" word{number}" for number in range(len(tokenizer), _VOCABULARY)])
     text = {
         "model_type": "opt",
         "hidden_size": 2560,
