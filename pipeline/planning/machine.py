@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import psutil
@@ -18,8 +19,8 @@ import pyarrow as pa
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-_SPAN = 1.0
-"""Seconds that a core's speed is measured for."""
+_SPAN, _TURNS = 0.4, 7
+"""Seconds that a core's speed is measured for, and how often: neighbours come and go."""
 _SHARDS, _BYTES = 40, 1 << 20
 """How many empty shards go through Ray, of what size."""
 _OPERATORS = 3
@@ -69,15 +70,10 @@ def _cores() -> int:
 def _crowded(cores: int) -> float:
     if cores == 1:
         return 1.0
-    return max(1.0, _speed(1) / _speed(cores))
-
-
-def _speed(processes: int) -> float:
-    """Of one process, work done in a second, while so many run."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, _wait_for_all, (spawn.Barrier(processes),)) as pool:
-        done = [*pool.map(_works, range(processes))]
-    return sum(done) / processes / _SPAN
+    with ProcessPoolExecutor(cores, spawn, _wait_for_all, (spawn.Barrier(cores),)) as pool:
+        first, *_ = pool.map(_slowed, range(cores))
+    return max(1.0, median(first))
 
 
 _ready: Barrier
@@ -89,14 +85,24 @@ def _wait_for_all(ready: Barrier) -> None:
     _ready = ready
 
 
-def _works(_: int) -> int:
+def _slowed(place: int) -> list[float]:
+    """In each turn how many times less the first process gets done while all others work too."""
+    ratios = []
+    for _ in range(_TURNS):
+        # Nobody has two places: each waits here for all the others.
+        _ready.wait()
+        alone = _done() if not place else 0
+        _ready.wait()
+        ratios.append(alone / _done())
+    return ratios
+
+
+def _done() -> int:
     """How often a picture is decoded and some numbers multiplied, which is what stages do."""
     stream = io.BytesIO()
     noise_HW3 = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
     Image.fromarray(noise_HW3).save(stream, "JPEG")
     numbers_NN = np.ones((128, 128), np.float32)
-    # Nobody has two turns: each waits here for all the others.
-    _ready.wait()
     done, end = 0, time.perf_counter() + _SPAN
     while time.perf_counter() < end:
         Image.open(io.BytesIO(stream.getvalue())).load()
