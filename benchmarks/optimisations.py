@@ -115,7 +115,7 @@ def _load(place: int, scenes: Path) -> None:
     for target, name, value in variant.patches:
         patch.object(target, name, value).start()
     table = through(LIGHT, table_of(pictures(scenes)))
-    inputs = dict.fromkeys(_STAGES, table)
+    inputs: dict[str, pa.Table] = dict.fromkeys(_STAGES, table)
     for name in FIRST:
         table = through((name,), table)
         inputs |= {"detect": table} if name == "nouns" else {}

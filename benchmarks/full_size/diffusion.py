@@ -37,14 +37,16 @@ def sd2(dtype: torch.dtype) -> dict[str, Any]:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel
 
-    unet = UNet2DConditionModel(
+    unet = _made(
+        UNet2DConditionModel,
+        dtype,
         sample_size=64,
         cross_attention_dim=1024,
         attention_head_dim=(5, 10, 20, 20),
         use_linear_projection=True,
     )
-    text = CLIPTextModel(_text(1024, 4096, 23, 16, 512, "gelu"))
-    return {"unet": unet.to(dtype), "text_encoder": text.to(dtype), "vae": _vae(0.18215, 512).to(dtype)}
+    text = _made(CLIPTextModel, dtype, config=_text(1024, 4096, 23, 16, 512, "gelu"))
+    return {"unet": unet, "text_encoder": text, "vae": _vae(dtype, 0.18215, 512)}
 
 
 def sdxl(dtype: torch.dtype) -> dict[str, Any]:
@@ -52,7 +54,9 @@ def sdxl(dtype: torch.dtype) -> dict[str, Any]:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-    unet = UNet2DConditionModel(
+    unet = _made(
+        UNet2DConditionModel,
+        dtype,
         sample_size=128,
         block_out_channels=(320, 640, 1280),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -66,10 +70,12 @@ def sdxl(dtype: torch.dtype) -> dict[str, Any]:
         projection_class_embeddings_input_dim=2816,
     )
     return {
-        "unet": unet.to(dtype),
-        "text_encoder": CLIPTextModel(_text(768, 3072, 12, 12, 768, "quick_gelu")).to(dtype),
-        "text_encoder_2": CLIPTextModelWithProjection(_text(1280, 5120, 32, 20, 1280, "gelu")).to(dtype),
-        "vae": _vae(0.13025, 1024).to(dtype),
+        "unet": unet,
+        "text_encoder": _made(CLIPTextModel, dtype, config=_text(768, 3072, 12, 12, 768, "quick_gelu")),
+        "text_encoder_2": _made(
+            CLIPTextModelWithProjection, dtype, config=_text(1280, 5120, 32, 20, 1280, "gelu")
+        ),
+        "vae": _vae(dtype, 0.13025, 1024),
     }
 
 
@@ -87,7 +93,7 @@ def clip(dtype: torch.dtype) -> dict[str, Any]:
         projection_dim=1024,
         hidden_act="gelu",
     )
-    return {"tower": CLIPVisionModelWithProjection(config).to(dtype)}
+    return {"tower": _made(CLIPVisionModelWithProjection, dtype, config=config)}
 
 
 PARTS = {"sd2": sd2, "sdxl": sdxl, "clip": clip}
@@ -111,11 +117,17 @@ def _text(width: int, inner: int, layers: int, heads: int, out: int, activation:
     )
 
 
-def _vae(scaling: float, side: int) -> Any:
+def _made(kind: Any, dtype: torch.dtype, **options: Any) -> Any:
+    return kind(**options).to(dtype)
+
+
+def _vae(dtype: torch.dtype, scaling: float, side: int) -> Any:
     from diffusers import AutoencoderKL
 
     blocks = (128, 256, 512, 512)
-    return AutoencoderKL(
+    return _made(
+        AutoencoderKL,
+        dtype,
         block_out_channels=blocks,
         down_block_types=("DownEncoderBlock2D",) * len(blocks),
         up_block_types=("UpDecoderBlock2D",) * len(blocks),
