@@ -62,7 +62,14 @@ class Ahead:
 
     def _result(self, place: int) -> Any:
         made = self._made.get(place)
-        return self._work(self._rows[place]) if made is None else made.result()
+        if made is None:
+            return self._work(self._rows[place])
+        try:
+            return made.result()
+        except Exception:
+            # Another attempt makes it anew: there may have been no memory for it.
+            del self._made[place]
+            raise
 
     def __enter__(self) -> "Ahead":
         return self

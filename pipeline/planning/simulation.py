@@ -85,34 +85,26 @@ def simulate(
     """
     if images < 1:
         raise ValueError("there are no images")
-    cores = _cores(pools, cluster, machine)
-    run = _simulated(pools, cluster, images, shard_size, machine, failures, seed)
+    most = shard_size * max(_SHARDS, _SHARDS_A_WORKER * max(pool.workers for pool in pools))
+    run = _gone_on(
+        images, most, lambda some: _whole(pools, cluster, some, shard_size, machine, failures, seed)
+    )
+    spent = sum(pool.cost.cpu_seconds for pool in pools)
+    cores = cluster.nodes * _cores(cluster, machine) / spent if spent else math.inf
     return replace(run, seconds=max(run.seconds, images / cores), cores=cores)
 
 
-def _cores(pools: Sequence[Pool], cluster: Cluster, machine: Machine) -> float:
-    """Images a second, if cores did nothing else."""
-    spent = sum(pool.cost.cpu_seconds for pool in pools)
-    there = cluster.nodes * max(_LEAST, cluster.cpus - machine.standing)
-    return there / spent if spent else math.inf
+def _cores(cluster: Cluster, machine: Machine) -> float:
+    """Of a node, for its workers."""
+    return max(_LEAST, cluster.cpus - machine.standing)
 
 
-def _simulated(
-    pools: Sequence[Pool],
-    cluster: Cluster,
-    images: int,
-    shard_size: int,
-    machine: Machine,
-    failures: float,
-    seed: int,
-) -> Simulated:
-    most = shard_size * max(_SHARDS, _SHARDS_A_WORKER * max(pool.workers for pool in pools))
+def _gone_on(images: int, most: int, whole: Callable[[int], Simulated]) -> Simulated:
+    """Of many images what the first of them say."""
     if images <= 2 * most:
-        return _whole(pools, cluster, images, shard_size, machine, failures, seed)
+        return whole(images)
     # Beginning and end are in both; what is between them goes on as it did.
-    less, more = (
-        _whole(pools, cluster, some, shard_size, machine, failures, seed) for some in (most, 2 * most)
-    )
+    less, more = whole(most), whole(2 * most)
     times = (images - 2 * most) / most
     return Simulated(
         more.seconds + times * (more.seconds - less.seconds),
@@ -139,8 +131,7 @@ def _whole(
     devices: dict[Seat, Device] = {}
     for operator, some in enumerate(places):
         for seat in some:
-            cores = max(_LEAST, cluster.cpus - machine.standing)
-            device = Device(cores, machine.crowded) if seat.gpu is None else Device(1.0)
+            device = Device(_cores(cluster, machine), machine.crowded) if seat.gpu is None else Device(1.0)
             run.load(_Worker(operator, devices.setdefault(seat, device)), start)
     now = run.until_done()
     busy = [spent / (pool.workers * (now - start)) for spent, pool in zip(run.busy, pools, strict=True)]

@@ -78,6 +78,24 @@ def test_what_fails_is_told_where_it_is_asked_for_and_again_in_the_next_attempt(
         assert rows[2][PREPARED]() == 2
 
 
+def test_what_has_failed_is_made_anew_in_the_next_attempt():
+    attempts = []
+
+    def short_of_memory_once(row):
+        attempts.append(row["number"])
+        if len(attempts) == 1:
+            raise MemoryError
+        return row["number"]
+
+    rows = rows_of(1)
+    with Ahead(Prepare(short_of_memory_once, 2), rows, 1) as ahead:
+        ahead.begin(0, 0)
+        with pytest.raises(MemoryError):
+            rows[0][PREPARED]()
+        ahead.begin(0, 0)
+        assert rows[0][PREPARED]() == 0
+
+
 def test_rows_without_anything_to_prepare_are_left_as_they_are():
     rows = rows_of(2)
     with Ahead(None, rows, 4) as ahead:
