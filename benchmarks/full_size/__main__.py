@@ -112,7 +112,7 @@ def _models(folder: Path, layers: int | None, only: str) -> dict[str, str]:
         "detect mm": partial(weights.grounding_dino, kind="MMGroundingDino"),
         "segment": partial(weights.sam, layers=layers),
     }
-    stage = only.split()[0] if only else ""
+    stage = next((name for name in makers if only.startswith(name)), "")
     return {name: str(make(folder / name)) for name, make in makers.items() if stage in name}
 
 
