@@ -4,10 +4,11 @@
 Speed is that of the run once its first shard is there; start-up is told apart. Memory is what the driver's
 process alone holds (USS), at its peak and as a median of the run's second half.
 
-Images are built as the miniature's configuration says, but for shards of `--size`: the end of a build, where
-the last workers have the cores to themselves, is some shards long, and is to be a small part of each. Shards
-and workers, of `--of` images, change one thing of the configuration: how many images a shard has, or how many
-processes there are, each with all stages.
+A small build looks fast: much of it is captioned before its first shard is there, and its last shards have
+the cores to themselves. So speed is told beside that of the slowest pool as well, by what its stages took in
+the same build. Images are built in shards of `--size`; shards and workers, of `--of` images, change one thing
+of the miniature's configuration: how many images a shard has, or how many processes there are, each with all
+stages.
 
 COMMAND  python -m benchmarks.growth [--images 500 2000 8000] [--shards 25 400] [--workers 1 2] [--rounds 3]
 """
@@ -27,8 +28,10 @@ import psutil
 from benchmarks.quality import CONFIG
 from benchmarks.rivals.chain import TWO
 from benchmarks.spread import spread, table_head
-from benchmarks.steady import steady
+from benchmarks.steady import pool_rate, steady
 from models.miniature.world import write_scenes
+from pipeline.config import load_config
+from pipeline.operators import operators
 from pipeline.wording import counted
 
 
@@ -40,6 +43,8 @@ class Grown:
     """Seconds until the first shard was there."""
     rate: float
     """Images a second from then on."""
+    kept: float
+    """Of what its slowest pool could do."""
     peak: float
     """MiB of the driver."""
     late: float
@@ -58,7 +63,7 @@ def main() -> None:
     """Print a row a build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs="*", default=[500, 2000, 8000])
-    parser.add_argument("--size", type=int, default=25, help="images of a shard, for images")
+    parser.add_argument("--size", type=int, default=100, help="images of a shard, for images")
     parser.add_argument("--shards", type=int, nargs="*", default=[], help="images of a shard")
     parser.add_argument("--workers", type=int, nargs="*", default=[], help="processes")
     parser.add_argument("--of", type=int, default=2000, help="images, for shards and workers")
@@ -79,10 +84,12 @@ def main() -> None:
                 output = Path(folder, f"{number}-{place}")
                 runs[name].append(built(build, Path(folder, "scenes", "images"), output))
                 print(name, runs[name][-1], flush=True)
-    print(table_head("", "first shard, s", "images/s from then on", "driver: peak, MiB", "later"))
+    heads = ("", "first shard, s", "images/s from then on", "of its slowest pool")
+    print(table_head(*heads, "driver: peak, MiB", "later"))
     for name, some in runs.items():
         print(
             f"| {name} | {median(run.first for run in some):.1f} | {spread([run.rate for run in some], 1)} | "
+            f"{spread([run.kept for run in some])} | "
             f"{median(run.peak for run in some):.0f} | {median(run.late for run in some):.0f} |"
         )
 
@@ -100,10 +107,11 @@ def built(build: Build, images: Path, output: Path) -> Grown:
     held = _watched(process)
     if process.wait():
         raise SystemExit(f"the build of {build} failed")
-    run = steady(output)
+    run, chain = steady(output), operators(load_config(CONFIG, build.settings).stages)
     return Grown(
         run.first - began,
         run.rate,
+        run.rate / pool_rate(chain, output),
         max(held) / 2**20,
         median(held[len(held) // 2 :]) / 2**20,
     )

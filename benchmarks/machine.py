@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On what, and with what, a figure was measured."""
+"""On what, and with what, a figure was measured: the first line of what is kept of a benchmark's output.
 
+COMMAND  python -m benchmarks.machine
+"""
+
+import os
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,3 +22,8 @@ def about_here(root: Path) -> dict[str, str]:
     )
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return {"processor": processor(), "commit": commit.stdout.strip(), "packages": packages}
+
+
+if __name__ == "__main__":
+    day = datetime.now(UTC).date().isoformat()
+    print(", ".join([*about_here(Path(__file__).parents[1]).values(), f"{os.cpu_count()} CPUs", day]))

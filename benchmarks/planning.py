@@ -3,7 +3,8 @@
 
 Of every chain of pools a probe of some scenes predicts the wall time of builds of many more; then these are
 built. Layouts differ in what holds them up: one core, a pool, or all cores. All have the same pictures and
-models, and nothing else should run beside them. What is measured is told on stderr as it comes.
+models, and nothing else should run beside them. What is measured is told on stderr as it comes. Layouts are
+made for two cores, so Ray is told that there are two, and of more the others should be switched off.
 
 COMMAND  python -m benchmarks.planning [--images 2000] [--probe 200] [--rounds 3]
 """
@@ -30,6 +31,7 @@ from pipeline.planning.pools import pools_of
 from pipeline.planning.probe import probe
 from pipeline.planning.sample import Sample
 from pipeline.planning.simulation import simulate
+from pipeline.run_ray import RayOptions
 from pipeline.survey import Request, begin, opened, survey
 
 _CORES = 2
@@ -99,7 +101,9 @@ def _told(
     run = simulate(pools, Cluster(1, _CORES, 0), count, config.shard_size, measured[kind].machine)
     began = time.perf_counter()
     with Lease.take(output) as lease:
-        execute(begin(survey(Request(config, images, output))), RunOptions(), lease)
+        execute(
+            begin(survey(Request(config, images, output))), RunOptions(ray=RayOptions(cpus=_CORES)), lease
+        )
     return Told(run.seconds, time.perf_counter() - began)
 
 

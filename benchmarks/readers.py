@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -26,6 +26,16 @@ from pipeline.train.order import Order
 from pipeline.train.shards import DatasetShards
 
 Read = Callable[[Path], Iterator[tuple[Image.Image, dict[str, Any]]]]
+
+
+class _Pass(NamedTuple):
+    """Through all samples once."""
+
+    start: float
+    """Seconds until the first is there."""
+    rate: float
+    """Samples a second from then on."""
+    samples: int
 
 
 def main() -> None:
@@ -44,28 +54,27 @@ def main() -> None:
         DatasetShards(arguments.dataset)
     except UserError as error:
         parser.error(str(error))
-    rates: dict[str, list[float]] = {name: [] for name in readers}
-    starts: dict[str, list[float]] = {name: [] for name in readers}
+    passes: dict[str, list[_Pass]] = {name: [] for name in readers}
     for _ in range(arguments.rounds):
         for name, read in readers.items():
-            start, rate = _pass(read, arguments.dataset)
-            starts[name].append(start)
-            rates[name].append(rate)
-    print(table_head("reader", "first sample, s", "samples/s from then on", "ours beside it"))
-    for name, some in rates.items():
-        ratios = [ours / theirs for ours, theirs in zip(rates["ours, any order"], some, strict=True)]
-        print(f"| {name} | {spread(starts[name])} | {spread(some, 0)} | {spread(ratios)} |")
+            passes[name].append(_pass(read, arguments.dataset))
+    ours = [each.rate for each in passes["ours, any order"]]
+    print(table_head("reader", "first sample, s", "samples/s from then on", "ours beside it", "samples"))
+    for name, some in passes.items():
+        starts, rates = [each.start for each in some], [each.rate for each in some]
+        ratios = [own / theirs for own, theirs in zip(ours, rates, strict=True)]
+        counts = ", ".join(map(str, sorted({each.samples for each in some})))
+        print(f"| {name} | {spread(starts)} | {spread(rates, 0)} | {spread(ratios)} | {counts} |")
 
 
-def _pass(read: Read, dataset: Path) -> tuple[float, float]:
-    """Seconds until the first sample is there, and samples a second from then on."""
+def _pass(read: Read, dataset: Path) -> _Pass:
     began, first, count = time.perf_counter(), 0.0, -1
     for image, record in read(dataset):
         assert image.mode == "RGB"
         assert record["entities"] is not None
         first = first or time.perf_counter()
         count += 1
-    return first - began, count / (time.perf_counter() - first)
+    return _Pass(first - began, count / (time.perf_counter() - first), count + 1)
 
 
 def _tars(dataset: Path) -> list[str]:

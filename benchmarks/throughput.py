@@ -12,7 +12,7 @@ COMMAND  python -m benchmarks.throughput [--images 1200] [--shard-size 100] [--r
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from benchmarks.quality import CONFIG
 from benchmarks.spread import spread
-from benchmarks.steady import steady
+from benchmarks.steady import pool_rate, steady
 from models.miniature.world import write_scenes
 from pipeline.build import RunOptions, execute
 from pipeline.config import BuildConfig, load_config
@@ -84,14 +84,8 @@ def _measure(config: BuildConfig, images: str, output: Path) -> Rates:
         build=steady(output).rate,
         alone=_bare_loop(job, slowest),
         with_start=whole.images / whole.seconds,
-        pool=min(_of_pool(operator, speeds) for operator in job.chain("")),
+        pool=pool_rate(job.chain(""), output),
     )
-
-
-def _of_pool(operator: Operator, speeds: Mapping[str, float]) -> float:
-    """Images a second of all workers of an operator, by what its stages take."""
-    seconds = sum(1 / speeds[name] for name, _ in operator.stages if name in speeds)
-    return operator.resources.workers / seconds if seconds else float("inf")
 
 
 def _bare_loop(job: Job, slowest: str) -> float:

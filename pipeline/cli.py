@@ -128,6 +128,10 @@ def plan(
     if probe is not None or measured is not None:
         from pipeline.planning.command import BillRequest, bill
 
+        if output:
+            raise UserError(
+                "a bill is for a whole source; leave --output out, and give --images for a part of it"
+            )
         if gpus and not cpus:
             raise UserError(f"how many CPUs has the cluster of {gpus} GPUs? give --cpus")
         found = bill(
@@ -150,6 +154,10 @@ def plan(
         Console(width=None if sys.stdout.isatty() else 200).print(found.pool_table())
         print("\n".join(found.lines()))
         return
+    if images or gpus or cpus or nodes or price or failures or spare_nodes or as_configured:
+        raise UserError(
+            "a bill is made of what was measured; give --probe N with --input, or --measured FILE"
+        )
     lines = [*capacity_lines(checked), shard_line(checked, source, _place(output) if output else None, limit)]
     Console(width=None if sys.stdout.isatty() else 160).print(plan_table(checked))
     print("\n".join(lines))

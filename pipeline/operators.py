@@ -123,12 +123,19 @@ def needed_gpus(chain: list[Operator]) -> float:
 
 
 def check_devices(chain: Sequence[Operator]) -> None:
-    """Refuse a backend on a GPU in workers that hold none: Ray would hide every GPU from them.
+    """Refuse a backend on a GPU in workers that hold none, from whom Ray would hide every GPU, and parts of
+    GPUs beside whole ones, which Ray does not give.
 
     Raises:
         UserError: naming the stage.
     """
     for operator in chain:
+        gpus = operator.resources.gpus
+        if gpus > 1 and gpus % 1:
+            raise UserError(
+                f"stages.{operator.stages[0][0]}.resources.gpus is {gpus:g}; a worker holds a part of one "
+                "GPU, or whole ones"
+            )
         for name, stage in operator.stages:
             for field, backend in backends_of(stage).items():
                 if str(getattr(backend, "device", "")).startswith("cuda") and not operator.resources.gpus:

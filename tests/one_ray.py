@@ -20,6 +20,7 @@ STARTS_RAY = (
     "pipeline/test_ray_start.py",
     "pipeline/test_stopping.py",
     "pipeline/evaluate/test_on_ray.py",
+    "pipeline/planning/test_command.py",
     "pipeline/train/test_on_ray.py",
 )
 

@@ -5,6 +5,7 @@ COMMAND  python -m benchmarks.consistency [--model FOLDER] [--rows ROW ...] [--r
 """
 
 import argparse
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,7 @@ def _consistory_rows(bench: Bench) -> Iterator[str]:
         ratios = [one / (other * calls / steps) for one, other in times]
         what = f"ConsiStory, {name}: time of a set of {len(prompts)} over plain sampling's by calls"
         yield f"{what} | {spread(ratios)} | 1.25"
+        yield f"the same: seconds{bench.memory()} | {spread([one for one, _ in times])} | -"
     depth, _ = depths_of(bench.pipe.unet, Options())
     side = bench.pipe.unet.config.sample_size
     rows, columns = grid(depth, side, side)
@@ -80,8 +82,15 @@ def _consistory_rows(bench: Bench) -> Iterator[str]:
 
 def _oneactor_rows(bench: Bench) -> Iterator[str]:
     subject, prompts = chosen_subject().bare, ["a cat in the snow"]
-    few = Actor(steps=2, auxiliaries=4)
-    state = OneActor(few).fit(bench.pipe, subject, replace(bench.sampling, output="pil"))
+    few, pictures = Actor(steps=2, auxiliaries=4), replace(bench.sampling, output="pil")
+    state = OneActor(few).fit(bench.pipe, subject, pictures)
+    began, some = time.perf_counter(), Actor(steps=12)
+    step = step_seconds(OneActor(some), replace(bench, sampling=pictures), subject)
+    whole = time.perf_counter() - began + (Actor().steps - some.steps) * step
+    yield (
+        f"OneActor: seconds of a step of tuning; of a tuning of {Actor().steps}, by its first {some.steps}"
+        f"{bench.memory()} | {step:.2f}; {whole:.0f} | -"
+    )
     for name, options in (("fast", few.fast()), ("quality", few)):
         method = OneActor(options)
         times = beside(

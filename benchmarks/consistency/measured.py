@@ -8,8 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any, Self
 
-from models.consistency.dco.dco import Dco
-from models.consistency.method import Sampling, Subject
+from models.consistency.method import ConsistencyMethod, Sampling, Subject
 from models.generation import TextToImage
 
 
@@ -31,6 +30,16 @@ class Bench:
     def cuda(self) -> bool:
         """Whether its clock has to wait for a GPU."""
         return self.pipe.unet.device.type == "cuda"
+
+    def memory(self) -> str:
+        """GiB of the GPU at most since the last time, as a part of a line; empty without a GPU."""
+        if not self.cuda:
+            return ""
+        import torch
+
+        peak = torch.cuda.max_memory_reserved() / 2**30
+        torch.cuda.reset_peak_memory_stats()
+        return f", {peak:.1f} GiB at most"
 
 
 def beside(bench: Bench, one: Callable[[], Any], other: Callable[[], Any]) -> list[tuple[float, float]]:
@@ -54,8 +63,14 @@ def _settle(bench: Bench) -> None:
         torch.cuda.synchronize()
 
 
-def step_seconds(method: Dco, bench: Bench, subject: Subject) -> float:
-    """The median of a tuning's steps, without the first ones."""
+def step_seconds(method: ConsistencyMethod, bench: Bench, subject: Subject) -> float:
+    """The median of a tuning's steps, without the first ones.
+
+    Args:
+        method: with a `fit` that tells of its steps.
+        bench: the pipeline.
+        subject: to tune for.
+    """
     ends: list[float] = []
 
     def tell(_done: int, _of: int, what: str) -> None:

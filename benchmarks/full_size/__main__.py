@@ -5,8 +5,8 @@ Pictures are JPEGs of 640 x 480, four nouns and four boxes each, captions of 20 
 real stage's for two of its batches, from JPEG bytes to rows, one process and nothing beside; the chain is a
 build, start-up left out. The share of peak is counted FLOPs over what the device does at most in bfloat16.
 
-COMMAND  python -m benchmarks.full_size [--only detect] [--device cuda] [--seconds 20] [--chain 2000]
-         [--layers 2 --pictures 2, where there is no GPU]
+COMMAND  python -m benchmarks.full_size [--only detect] [--device cuda] [--seconds 20]
+         [--chain 2000 [--compile]] [--layers 2 --pictures 2, where there is no GPU]
 """
 
 import argparse
@@ -25,13 +25,14 @@ import pyarrow as pa
 import torch
 
 from benchmarks.full_size import weights
-from benchmarks.full_size.chain import chain_rate
-from benchmarks.full_size.fixed import FourBoxes, FourNouns
+from benchmarks.full_size.chain import Build, chain_rate
+from benchmarks.full_size.fixed import SIZE, TOKENS, UNFOUND, FourBoxes, FourNouns
 from benchmarks.machine import about_here
 from benchmarks.spread import spread, table_head
 from models.backends.blip2 import Blip2
 from models.backends.grounding_dino import GroundingDino, MmGroundingDino
 from models.backends.sam import Sam
+from models.backends.weights import device_and_dtype
 from models.miniature.world import render_scene, sample_scene
 from pipeline.train.peak import counted_flops, model_flops_utilisation
 from stages.base import Resources, Stage, TableFunction
@@ -41,10 +42,8 @@ from stages.detect import Detect
 from stages.segment import Segment
 from stages.select import Select
 
-SIZE = 640, 480
-TOKENS = 20
-DECODERS = 8
-"""Threads of a worker."""
+DECODERS = 4
+"""Threads of a worker, as in `full.yaml`."""
 _BATCHES = 2
 """Of a table, so that one is decoded while the model is at the other."""
 
@@ -70,7 +69,7 @@ class Variant:
         if self.stage == "caption":
             return Caption(captioner=self.backend, **held)
         if self.stage == "detect":
-            return Detect(detector=self.backend, box_threshold=0.5, **held)
+            return Detect(detector=self.backend, box_threshold=UNFOUND, **held)
         return Segment(segmenter=self.backend, **held)
 
 
@@ -83,7 +82,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, help="of a batch; what suits a GPU of 80 GB if not given")
     parser.add_argument("--layers", type=int, help="of BLIP-2 and SAM, where memory is short")
     parser.add_argument("--chain", type=int, default=0, help="pictures of a build with all of them")
+    parser.add_argument("--compile", action="store_true", help="the chain's models too")
     arguments = parser.parse_args()
+    device = device_and_dtype(arguments.device, "auto")[0].type
     pictures = [_jpeg(index) for index in range(8)]
     here = about_here(Path(__file__).parents[2])
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
@@ -92,13 +93,14 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         models = _models(Path(folder), arguments.layers, "" if arguments.chain else arguments.only)
         flops: dict[str, float] = {}
-        for variant in variants(models, arguments.device):
+        for variant in variants(models, device):
             if arguments.only in variant.name:
                 changed = replace(variant, batch=arguments.pictures or variant.batch)
                 print(_row(changed, pictures, arguments.seconds, flops), flush=True)
+        counted = sum(flops[name] for name in _CHAIN) if {*_CHAIN} <= flops.keys() else None
         for together in (False, True) if arguments.chain else ():
-            given = (Path(folder), models, pictures, arguments.chain, arguments.device, together)
-            print(chain_rate(*given, flops=sum(flops.get(name, 0.0) for name in _CHAIN)), flush=True)
+            build = Build(models, arguments.chain, device, together, arguments.compile)
+            print(chain_rate(Path(folder), build, pictures, counted), flush=True)
 
 
 _CHAIN = ("caption", "detect padded to 64", "segment")
@@ -130,7 +132,7 @@ def variants(models: dict[str, str], device: str) -> list[Variant]:
             blip2 = Blip2(model=models["caption"], max_new_tokens=TOKENS, **options)
             found.append(Variant("caption", name, "", blip2, 64))
         if "segment" in models:
-            found.append(Variant("segment", name, "", Sam(model=models["segment"], **options), 8))
+            found.append(Variant("segment", name, "", Sam(model=models["segment"], **options), 4))
         if "detect" in models:
             dino, mm = models["detect"], models["detect mm"]
             padded = GroundingDino(model=dino, pad_to=64, **options)

@@ -12,6 +12,12 @@ from stages.columns import DETECTION, NOUN
 from stages.nouns import prompted
 from stages.rows import table_function
 
+SIZE = 640, 480
+"""Width and height of the pictures."""
+TOKENS = 20
+"""Of a caption."""
+UNFOUND = 1.0
+"""A threshold that no box reaches: how many would pass a lower one is chance, up to all 900."""
 CAPTION = "a cat, a dog, a mug and a car"
 WORDS = ("cat", "dog", "mug", "car")
 SHARES = ((0.0, 0.0, 0.5, 0.5), (0.5, 0.0, 1.0, 0.5), (0.0, 0.5, 0.5, 1.0), (0.25, 0.25, 0.75, 0.75))

@@ -25,6 +25,7 @@ from stages.shard.record import members_of
 LIGHT = ("read", "filter_image")
 FIRST = ("caption", "nouns", "detect", "select")
 SECOND = ("segment", "score")
+_MODELS = ("caption.captioner", "detect.detector", "segment.segmenter")
 ALL = (*LIGHT, *FIRST, *SECOND)
 TWO = (
     "stages.read.resources={workers: 2, cpus: 1}",
@@ -45,15 +46,15 @@ def asked(told: str | None) -> ArgumentParser:
 
 
 @lru_cache
-def _functions(names: tuple[str, ...]) -> list[TableFunction]:
+def _functions(names: tuple[str, ...], threads: int) -> list[TableFunction]:
     """Stages of the miniature's configuration; their models are loaded once a process."""
-    stages = load_config(CONFIG).stages
+    stages = load_config(CONFIG, [f"stages.{field}.threads={threads}" for field in _MODELS]).stages
     return [stages[name].setup() for name in names]
 
 
-def through(names: tuple[str, ...], table: pa.Table) -> pa.Table:
-    """A table after some stages."""
-    for function in _functions(names):
+def through(names: tuple[str, ...], table: pa.Table, threads: int = 1) -> pa.Table:
+    """A table after some stages, whose models compute in so many threads."""
+    for function in _functions(names, threads):
         table = function(table)
     return table
 

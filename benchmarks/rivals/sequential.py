@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A script such as those that come with Grounded-SAM: one process, one picture after another.
 
-COMMAND  python -m benchmarks.rivals.sequential IN OUT [--batch 1]
+COMMAND  python -m benchmarks.rivals.sequential IN OUT [--batch 1] [--threads 1]
 """
 
 import pyarrow as pa
@@ -13,10 +13,11 @@ def main() -> None:
     """All pictures of a folder."""
     parser = asked(__doc__)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of the models")
     arguments = parser.parse_args()
     for paths, tar in jobs(arguments.source, arguments.output):
         done = [
-            through(ALL, table_of(paths[place : place + arguments.batch]))
+            through(ALL, table_of(paths[place : place + arguments.batch]), arguments.threads)
             for place in range(0, len(paths), arguments.batch)
         ]
         write_tar(tar, pa.concat_tables(done, promote_options="default"))

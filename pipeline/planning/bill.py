@@ -34,7 +34,7 @@ class Bill:
     def pool_table(self) -> Table:
         """A line an operator."""
         heads = "operator", "s/image", "CPU s", "stages, ms", "MiB", "GPU MiB", "workers", "each holds"
-        table = Table(*heads, "images/s", "busy", box=None, header_style="bold")
+        table = Table(*heads, "images/s, all busy", "busy", box=None, header_style="bold")
         for pool, busy in zip(self.pools, self.simulated.busy, strict=True):
             cost, holding = pool.cost, pool.holding
             stages = ", ".join(f"{name} {1000 * seconds:.2f}" for name, seconds in cost.stages.items())
@@ -98,7 +98,7 @@ class Bill:
         slowest = self.bottleneck
         if self.simulated.cores < slowest.rate:
             return f"the CPUs: {self.simulated.cores:,.1f} images/s at most, whatever the workers"
-        return f"{slowest.cost.name}: {slowest.rate:,.1f} images/s at most"
+        return f"{slowest.cost.name}: {slowest.rate:,.1f} images/s while all workers are busy"
 
 
 def span(seconds: float) -> str:

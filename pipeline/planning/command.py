@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,18 @@ from pipeline.errors import UserError
 from pipeline.operators import operators
 from pipeline.planning.bill import Bill
 from pipeline.planning.cluster import Cluster
-from pipeline.planning.measured import Measured, read_measured, write_measured
-from pipeline.planning.pools import check_fits, pools_of, sized
-from pipeline.planning.probe import probe
+from pipeline.planning.measured import Measured, check_writable, read_measured, write_measured
+from pipeline.planning.pools import Pool, check_fits, pools_of, sized
+from pipeline.planning.probe import largest_batch, probe
 from pipeline.planning.sample import Sample
 from pipeline.planning.simulation import simulate
 from pipeline.survey import opened
 from pipeline.wording import counted
 
 _GPUS_A_NODE = 8
+_LIVES = 3.0
+"""Of a worker on average, that a shard may take with all that is loaded for it: of e**3 workers one gets to
+its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +67,30 @@ def bill(
     """
     config, cluster = request.config, _cluster(request)
     found, images = _measured(request, tell)
-    pools = pools_of(operators(config.stages), found)
-    pools = pools if request.as_configured else sized(pools, cluster.without(request.spare_nodes))
-    check_fits(pools, cluster, found.gpu_total)
+    if not images:
+        raise UserError(f"{request.source} has no images to plan for; give another --input, or --images")
+    found = found.for_shards(config.shard_size, largest_batch(config)[1])
+    pools, held = pools_of(operators(config.stages), found), cluster.without(request.spare_nodes)
+    pools = pools if request.as_configured else sized(pools, held)
+    check_fits(pools, held, found.gpu_total)
+    _check_failures(pools, config.shard_size, request.failures)
     run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
     return Bill(found, pools, cluster, run, images, request.price, request.failures)
 
 
+def _check_failures(pools: Sequence[Pool], shard_size: int, failures: float) -> None:
+    """A run whose workers fail before they have done anything does not end, nor does its simulation."""
+    for pool in pools:
+        seconds = pool.cost.load + pool.cost.seconds * shard_size / pool.share
+        if seconds * failures / 3600 > _LIVES:
+            raise UserError(
+                f"--failures {failures:g}: a worker of {pool.cost.name} takes {seconds:,.0f} s to start "
+                f"and do a shard, and fails every {3600 / failures:,.0f} s; lower shard_size, or --failures"
+            )
+
+
 def _cluster(request: BillRequest) -> Cluster:
-    nodes = request.nodes or max(1, request.gpus // _GPUS_A_NODE)
+    nodes = request.nodes or max(1, math.ceil(request.gpus / _GPUS_A_NODE))
     if request.spare_nodes >= nodes:
         raise UserError(f"--spare-nodes {request.spare_nodes} leaves none of {counted(nodes, 'node')}")
     if request.cpus % nodes or request.gpus % nodes:
@@ -86,8 +105,10 @@ def _measured(request: BillRequest, tell: Callable[[str], None]) -> tuple[Measur
     """What was measured, and how many images the whole source has."""
     if request.probe is None and request.measured is None:
         raise UserError("nothing is measured; give --probe N with --input, or --measured FILE of a probe")
-    if request.source is None:
+    if request.source is None or (request.probe is None and request.images is not None):
         return _known(request)
+    if request.probe is not None and request.measured is not None:
+        check_writable(request.measured)
     origin = opened(request.config, request.source, None)
     # Once: of a large source it takes minutes.
     listing = origin.listing().slice(0, request.limit)

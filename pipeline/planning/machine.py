@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
@@ -117,7 +118,8 @@ def _ray() -> dict[str, float]:
     from pipeline.run_ray import RayOptions, connect
 
     began = time.perf_counter()
-    connect(RayOptions())
+    # Not the cluster that this may be a job of: its workers cannot be seen from here.
+    connect(RayOptions(address="local"))
     import ray
 
     # Blocks that are there already: tasks that read would want a CPU beside the actors, and there may be one.
@@ -130,7 +132,7 @@ def _ray() -> dict[str, float]:
     for place, _ in enumerate(blocks.iter_batches(batch_size=None, prefetch_batches=0)):
         if not place:
             start, used = time.perf_counter() - began, _used()
-    handling = (_used() - used) / (_SHARDS - 1) / _OPERATORS
+    handling = max(0.0, _used() - used) / (_SHARDS - 1) / _OPERATORS
     standing = _standing()
     ray.shutdown()
     return {"start": start, "handling": handling, "standing": standing}
@@ -145,7 +147,7 @@ def _standing() -> float:
     )
     marks = [(time.perf_counter(), _used()) for _ in blocks.iter_batches(batch_size=None, prefetch_batches=0)]
     (began, before), (ended, after) = marks
-    return (after - before) / (ended - began)
+    return max(0.0, after - before) / (ended - began)
 
 
 class _Passes:
@@ -165,6 +167,10 @@ class _Waits:
 
 
 def _used() -> float:
-    """CPU seconds of this process and all that it has started."""
-    process = psutil.Process()
-    return sum(sum(each.cpu_times()[:2]) for each in [process, *process.children(recursive=True)])
+    """CPU seconds of this process and all that it has started and that are still there."""
+    process, used = psutil.Process(), 0.0
+    for each in [process, *process.children(recursive=True)]:
+        # Ray's own helpers come and go.
+        with suppress(psutil.NoSuchProcess):
+            used += sum(each.cpu_times()[:2])
+    return used

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.operators import Operator
 from pipeline.planning.machine import Machine
 
-_SCHEMA = 3
+_SCHEMA = 4
 
 
 class _Frozen(BaseModel):
@@ -44,7 +45,9 @@ class OperatorCost(_Frozen):
     load: NonNegativeFloat
     """Seconds from the start of the process until it is as fast as it will be."""
     memory: NonNegativeInt
-    """Bytes of RAM at most, with a whole shard in hand."""
+    """Bytes of RAM at most, with a measured shard in hand."""
+    row: NonNegativeFloat
+    """Bytes of a row of a shard, as it comes in and as it goes out."""
     gpu_memory: NonNegativeInt
     """Bytes of the GPU's memory at most, as torch counts them."""
 
@@ -56,6 +59,8 @@ class Measured(_Frozen):
     operators: tuple[OperatorCost, ...] = Field(min_length=1)
     images: PositiveInt
     """That were measured."""
+    shard: PositiveInt
+    """Images of a shard, when it was measured."""
     output: NonNegativeFloat
     """Bytes of the dataset an image."""
     machine: Machine
@@ -67,6 +72,28 @@ class Measured(_Frozen):
     """Of each stage, see `settings_of`."""
     gpu_total: NonNegativeInt = 0
     """Bytes of memory that a GPU has; 0 where there is none."""
+
+    def for_shards(self, size: int, batch: int) -> Measured:
+        """The same with shards of another size in hand.
+
+        Args:
+            size: images of a shard.
+            batch: the most images that a stage has in one of its batches.
+
+        Raises:
+            UserError: such shards do not fill the batches that were measured.
+        """
+        if size < min(self.shard, batch):
+            raise UserError(
+                f"shard_size: {self.shard} images a shard were measured, and batches of {batch}, which "
+                f"{size} do not fill; measure again with --probe N"
+            )
+        more = max(0, size - self.shard)
+        costs = (
+            cost.model_copy(update={"memory": cost.memory + round(more * cost.row)})
+            for cost in self.operators
+        )
+        return self.model_copy(update={"operators": tuple(costs)})
 
 
 def settings_of(chain: Sequence[Operator]) -> dict[str, str]:
@@ -99,6 +126,16 @@ def read_measured(path: Path) -> Measured:
         raise UserError(
             f"--measured {path}: {where}: {first['msg']}; it is no file of a probe: measure again, --probe N"
         ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Before anything is measured.
+
+    Raises:
+        UserError: there is no folder for such a file, or nothing may be written there.
+    """
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"--measured {path}: no such file can be written; give another path")
 
 
 def write_measured(measured: Measured, path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import UserError
-from pipeline.operators import Operator, check_capacity
+from pipeline.operators import Operator, check_capacity, check_devices
 from pipeline.planning.cluster import Cluster, Holding, seats
 from pipeline.planning.measured import Measured, OperatorCost, settings_of
 
@@ -41,7 +41,7 @@ class Pool:
 
     @property
     def rate(self) -> float:
-        """Images a second of all its workers."""
+        """Images a second of all its workers, while all others work too."""
         return self.workers * self.share / max(self.cost.seconds, 1e-12)
 
     def of(self, workers: int) -> Pool:
@@ -55,7 +55,7 @@ def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
 
     Raises:
         UserError: the measurements are of another chain or of other settings, or were made without a GPU
-            and workers hold one.
+            and workers hold one, or on one and they hold none.
     """
     names = [operator.name for operator in chain]
     found = [cost.name for cost in measured.operators]
@@ -74,6 +74,13 @@ def pools_of(chain: Sequence[Operator], measured: Measured) -> list[Pool]:
             raise UserError(
                 f"{operator.name} holds a GPU and was measured without one; probe where a GPU is, or set "
                 f"stages.{operator.stages[0][0]}.resources.gpus=0"
+            )
+    check_devices(chain)
+    for operator, cost in zip(chain, measured.operators, strict=True):
+        if cost.gpu_memory and not operator.resources.gpus:
+            raise UserError(
+                f"{operator.name} was measured on a GPU and holds none; set "
+                f"stages.{operator.stages[0][0]}.resources.gpus, or measure again with --probe N"
             )
     return [Pool(operator, cost) for operator, cost in zip(chain, measured.operators, strict=True)]
 

@@ -67,14 +67,18 @@ def probe(config: BuildConfig, source: Sample, tell: Tell) -> Measured:
     Args:
         config: of the build.
         source: the pictures to measure, in shards of whole batches as far as there are enough; the first
-            shard is worked on once before, so that the loading of models and whatever is compiled does not
-            count as speed. Pictures that fill no shard are left out.
+            shard, which is as large as the build's if there are enough, is worked on once before, so that the
+            loading of models and whatever is compiled does not count as speed. Pictures that fill no shard
+            are left out.
         tell: of progress, a line an operator.
 
     Raises:
-        UserError: weights or devices are missing, or a stage does not do what it has to.
+        UserError: there are no pictures, weights or devices are missing, or a stage does not do what it has
+            to.
     """
     check_devices(operators(config.stages))
+    if not source.rows.num_rows:
+        raise UserError(f"{source.location}: no pictures to measure; give another --input")
     tell("probe: the machine")
     machine = _alone(measured_machine)
     with TemporaryDirectory(prefix="subjectforge-probe-") as folder:
@@ -91,18 +95,25 @@ def probe(config: BuildConfig, source: Sample, tell: Tell) -> Measured:
                 raise UserError(str(error)) from error
             runs.append(run)
             tables = run.tables
-        return _found(job, chain, runs, machine, config.shard_size - size)
+        return _found(job, chain, runs, machine, size)
+
+
+def largest_batch(config: BuildConfig) -> tuple[str, int]:
+    """The stage that takes the most images at a time, and how many."""
+    sizes = {name: getattr(stage, "batch_size", 1) for name, stage in config.stages.items()}
+    name = max(sizes, key=lambda stage: sizes[stage])
+    return name, sizes[name]
 
 
 def _whole_batches(config: BuildConfig, there: int, tell: Tell) -> tuple[int, int]:
     """How many images a shard has, and how many there are in all: a batch that is not full costs as much."""
-    sizes = {name: getattr(stage, "batch_size", 1) for name, stage in config.stages.items()}
-    name = max(sizes, key=lambda stage: sizes[stage])
-    most = sizes[name]
+    name, batch = largest_batch(config)
+    most = min(batch, config.shard_size)
     if there < most:
         tell(f"probe: {there} images do not fill a batch of {name} ({most}), whose time is told too high")
         return there, there
-    size = max(most, there // 2 // most * most)
+    # As many batches as there are: pictures of the next are decoded while the model is at one.
+    size = min(config.shard_size, there // most * most)
     return size, there // size * size
 
 
@@ -155,7 +166,7 @@ def _gpu() -> _Gpu:
 
 
 def _found(
-    job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: Machine, more: int
+    job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: Machine, shard: int
 ) -> Measured:
     spent: Counter[str] = Counter()
     for timing in read_timings(job.root):
@@ -171,12 +182,14 @@ def _found(
                 cpu_seconds=run.cpu_seconds,
                 stages={name: spent.get(name, 0.0) / job.items for name, _ in operator.stages},
                 load=run.load,
-                memory=run.memory + round(max(0, more) * run.row),
+                memory=run.memory,
+                row=run.row,
                 gpu_memory=run.gpu.used,
             )
             for operator, run in zip(chain, runs, strict=True)
         ),
         images=job.items,
+        shard=shard,
         output=written / job.items,
         machine=machine,
         processor=", ".join(filter(None, (processor(), gpu.name))),

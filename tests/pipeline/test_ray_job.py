@@ -26,16 +26,20 @@ def free_port():
 
 @pytest.fixture
 def cluster():
-    """A head node with a dashboard, behind a token of its own."""
+    """A head node with a dashboard, behind a token of its own.
+
+    The agent that runs jobs gets a free port as well: Ray's usual one belongs to whatever began first here.
+    """
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    port, dashboard = free_port(), free_port()
+    port, dashboard, agent = free_port(), free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="sf") as folder:  # sockets lie in it: their paths must be short
         start = ["start", "--head", "--block", "--num-cpus=2", f"--port={port}", "--disable-usage-stats"]
         options = [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--temp-dir={folder}"]
-        command = [*RAY, *start, *options]
+        command = [*RAY, *start, *options, f"--dashboard-agent-listen-port={agent}"]
         head = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
         try:
             wait_for(dashboard)
+            wait_for(agent)
             yield f"http://127.0.0.1:{dashboard}", environment
         finally:
             head.terminate()

@@ -15,6 +15,7 @@ def cost(name, seconds, load=0.0, gpu_memory=0, cpu_seconds=None):
         stages={name: seconds},
         load=load,
         memory=2**20,
+        row=0,
         gpu_memory=gpu_memory,
     )
 

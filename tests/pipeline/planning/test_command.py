@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from models.miniature.world import write_scenes
@@ -13,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.planning.command import BillRequest, bill
 from tests.pipeline.runs import MINIATURE, one_line, subjectforge
 
+FULL_BUT_FOR_ONE = {"cpus": 6, "nodes": 2, "spare_nodes": 1, "as_configured": True}
 OPERATORS = ["read+filter_image", "caption+nouns+detect+select", "segment+score+write"]
 
 
@@ -76,7 +79,7 @@ def test_the_file_of_a_probe_is_enough_for_other_clusters(probed):
     assert 0.95 * hours[0] < hours[1] < 1.25 * hours[0]
 
 
-def test_the_pools_that_it_names_are_a_build_that_runs(probed):
+def test_the_pools_that_it_names_are_those_that_it_plans_with(probed):
     _, file = probed
     run = subjectforge("plan", MINIATURE, "--measured", file, "--images", 1000, "--cpus", 16)
     overrides = value(run.stdout, "pools").split()
@@ -86,6 +89,51 @@ def test_the_pools_that_it_names_are_a_build_that_runs(probed):
     )
     assert again.returncode == 0, again.stderr
     assert value(again.stdout, "wall time") == value(run.stdout, "wall time")
+
+
+def test_the_pools_that_it_names_build(probed, scenes, tmp_path):
+    _, file = probed
+    run = subjectforge("plan", MINIATURE, "--measured", file, "--input", scenes, "--cpus", 2)
+    overrides = value(run.stdout, "pools").split()
+    build = subjectforge("build", MINIATURE, *overrides, "--input", scenes, "--output", tmp_path / "dataset")
+    assert build.returncode == 0, build.stderr
+    assert "images in    12" in build.stdout
+
+
+def test_a_source_without_pictures_has_no_bill(probed, tmp_path):
+    source = tmp_path / "none.parquet"
+    pq.write_table(pa.table({"key": pa.array([], pa.string()), "image": pa.array([], pa.binary())}), source)
+    for given in (["--probe", 8], ["--measured", probed[1]]):
+        run = subjectforge("plan", MINIATURE, "--input", source, "--cpus", 2, *given)
+        assert "none.parquet" in one_line(run)
+        assert "probe: read" not in run.stderr
+
+
+def test_what_was_measured_on_a_gpu_is_no_measure_of_cores(probed, tmp_path):
+    found = json.loads(probed[1].read_text())
+    found["operators"][2]["gpu_memory"] = found["gpu_total"] = 2**30
+    file = tmp_path / "gpu.json"
+    file.write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"segment\+score\+write was measured on a GPU and holds none"):
+        bill(asked(measured=file))
+
+
+def test_larger_shards_hold_more_memory(probed):
+    small, large = (
+        bill(asked([f"shard_size={size}"], measured=probed[1], images=5000)).pools for size in (8, 1008)
+    )
+    rows = [cost["row"] for cost in json.loads(probed[1].read_text())["operators"]]
+    grown = [more.cost.memory - less.cost.memory for less, more in zip(small, large, strict=True)]
+    assert grown == [round(1000 * row) for row in rows]
+    assert min(grown) > 2**20
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(scenes, tmp_path):
+    told = []
+    for path in (tmp_path / "nowhere" / "probe.json", tmp_path):
+        with pytest.raises(UserError, match="no such file can be written"):
+            bill(asked(probe=8, source=str(scenes), measured=path), told.append)
+    assert not told
 
 
 def asked(overrides=(), **given):
@@ -119,6 +167,11 @@ def asked(overrides=(), **given):
         (["stages.segment.resources.gpus=0.5"], {"gpus": 1}, "holds a GPU and was measured without one"),
         ([], {"spare_nodes": 1}, "--spare-nodes 1 leaves none of 1 node"),
         (["stages.segment.segmenter.device=cuda"], {"probe": 4, "source": "SCENES"}, "hold no GPU"),
+        (["stages.segment.segmenter.device=cuda"], {}, "hold no GPU|other settings"),
+        (["shard_size=4"], {}, "8 images a shard were measured"),
+        (["stages.read.resources.gpus=1.5"], {"probe": 4, "source": "SCENES"}, "or whole ones"),
+        ([], {"failures": 3600.0, "cpus": 16}, r"fails every 1 s; lower shard_size, or --failures"),
+        (["stages.segment.resources.workers=3"], FULL_BUT_FOR_ONE, r"hold 3\.6 CPUs .* has 3"),
     ],
 )
 def test_mistakes_are_told(probed, scenes, overrides, given, line):
@@ -144,5 +197,13 @@ def test_room_is_left_for_the_workers_of_a_lost_node(probed):
     assert spared.returncode == 0, spared.stderr
 
 
-def test_a_mistake_ends_the_command_with_one_line():
-    assert "no such file" in one_line(subjectforge("plan", MINIATURE, "--measured", "nowhere.json")).lower()
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--measured", "nowhere.json"], "No such file"),
+        (["--measured", "nowhere.json", "--output", "dataset"], "a bill is for a whole source"),
+        (["--gpus", 64, "--cpus", 1024], "a bill is made of what was measured; give --probe N"),
+    ],
+)
+def test_a_mistake_ends_the_command_with_one_line(options, line):
+    assert line in one_line(subjectforge("plan", MINIATURE, *options))

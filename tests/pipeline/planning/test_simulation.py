@@ -103,18 +103,19 @@ def test_what_is_not_simulated_goes_on_as_before():
     assert run.busy[0] == pytest.approx(1, abs=0.01)
 
 
-def test_seventy_six_million_images_on_a_thousand_gpus():
+@pytest.mark.parametrize("nodes", [8, 32, 128])
+def test_seventy_six_million_images_on_up_to_a_thousand_gpus(nodes):
     pools = [
-        pool("read", 0.004, workers=256),
-        pool("caption", 0.010, workers=512, gpus=0.5, load=60),
-        pool("detect", 0.020, workers=1024, gpus=0.25, load=30),
-        pool("segment", 0.030, workers=2048, gpus=0.25, load=30),
+        pool("read", 0.004, workers=2 * nodes),
+        pool("caption", 0.010, workers=4 * nodes, gpus=0.5, load=60),
+        pool("detect", 0.020, workers=8 * nodes, gpus=0.25, load=30),
+        pool("segment", 0.030, workers=16 * nodes, gpus=0.25, load=30),
     ]
-    run = simulate(pools, Cluster(128, 64, 8), 76_000_000, 1000, Machine(start=20), failures=0.01)
+    run = simulate(pools, Cluster(nodes, 64, 8), 76_000_000, 1000, Machine(start=20), failures=0.01)
     assert run.failures > 0
     assert math.isfinite(run.first)
     # The bottleneck's time, and no more than a tenth on top of it for the start and what fails.
-    least = 76_000_000 * 0.020 / (1024 * 0.25)
+    least = 76_000_000 * 0.020 / (8 * nodes * 0.25)
     assert least <= run.seconds <= 1.1 * least
 
 
