@@ -129,7 +129,7 @@ def _run(name: str, source: Path, output: Path) -> dict[str, Any]:
 
 
 def _end_what_is_left(since: float) -> None:
-    """Workers of Ray that outlive their run, as Xenna's monitors do, would take a part of a core from the next."""
+    """Workers of Ray that outlive their run, as Xenna's monitors do, would take a part of a core."""
     for process in psutil.process_iter(["create_time", "cmdline"]):
         command = process.info["cmdline"] or [""]
         if process.info["create_time"] >= since and command[0].startswith("ray::"):
