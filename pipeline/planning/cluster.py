@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 _SLACK = 1e-6
+_HALF = 0.5
+"""`RAY_scheduler_spread_threshold`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +92,66 @@ class _Node:
 def seats(cluster: Cluster, wanted: Sequence[tuple[Holding, int]]) -> list[list[Seat]] | None:
     """Places for all workers at the same time, or None where they do not fit.
 
-    A worker is on one node; a share of a GPU is of one GPU. Large holdings are seated first, each on the
-    first node that has room: if they fit at all in some order, they nearly always do in this one.
+    A worker is on one node; a share of a GPU is of one GPU. Large holdings are seated first. Those without a
+    GPU fill each node to a half and then go to the emptiest, as Ray seats them; if they do not all fit so,
+    each is on the first node that has room: if they fit at all in some order, they nearly always do in this.
 
     Args:
         cluster: the machines.
         wanted: for each operator what a worker holds, and how many there are.
     """
+    spread = _seats(cluster, wanted, _Emptiest)
+    return spread if spread is not None else _seats(cluster, wanted, _First)
+
+
+def _seats(
+    cluster: Cluster, wanted: Sequence[tuple[Holding, int]], way: type[_First] | type[_Emptiest]
+) -> list[list[Seat]] | None:
     nodes = [_Node(cluster.cpus, [1.0] * cluster.gpus) for _ in range(cluster.nodes)]
     found: list[list[Seat]] = [[] for _ in wanted]
     order = sorted(range(len(wanted)), key=lambda place: (wanted[place][0].gpus, wanted[place][0].cpus))
     for place in reversed(order):
         holding, count = wanted[place]
-        first = 0
+        # Which GPU of which node is a matter of its shares, not of how the work is spread.
+        seated = (_First if holding.gpus else way)(nodes, cluster)
         for _ in range(count):
-            # Nodes that are full for this holding stay so.
-            seat = None
-            while first < len(nodes) and (seat := nodes[first].seated(holding)) is None:
-                first += 1
+            seat = seated(holding)
             if seat is None:
                 return None
-            found[place].append(Seat(first, None if seat < 0 else seat))
+            found[place].append(seat)
     return found
+
+
+class _First:
+    """The first node that has room."""
+
+    def __init__(self, nodes: Sequence[_Node], _: Cluster) -> None:
+        self._nodes, self._first = nodes, 0
+
+    def __call__(self, holding: Holding) -> Seat | None:
+        # Nodes that are full for this holding stay so.
+        while self._first < len(self._nodes):
+            gpu = self._nodes[self._first].seated(holding)
+            if gpu is not None:
+                return Seat(self._first, None if gpu < 0 else gpu)
+            self._first += 1
+        return None
+
+
+class _Emptiest:
+    """The first node that is not half full, or else the emptiest (Ray's hybrid policy)."""
+
+    def __init__(self, nodes: Sequence[_Node], cluster: Cluster) -> None:
+        self._nodes, self._cpus = nodes, cluster.cpus
+        self._queue = [(self._full(place), place) for place in range(len(nodes))]
+        heapq.heapify(self._queue)
+
+    def __call__(self, holding: Holding) -> Seat | None:
+        _, place = self._queue[0]
+        if self._nodes[place].seated(holding) is None:
+            return None
+        heapq.heapreplace(self._queue, (self._full(place), place))
+        return Seat(place, None)
+
+    def _full(self, place: int) -> float:
+        return max(_HALF, 1 - self._nodes[place].cpus / max(self._cpus, 1))

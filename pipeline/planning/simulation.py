@@ -48,7 +48,7 @@ class Simulated:
     failures: int
     """Of workers, in all."""
     cores: float = math.inf
-    """Images a second that all cores could do of all that is done on cores."""
+    """Images a second that all cores could do of all that is done on cores, when all of them are busy."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +89,7 @@ def simulate(
     run = _gone_on(
         images, most, lambda some: _whole(pools, cluster, some, shard_size, machine, failures, seed)
     )
-    spent = sum(pool.cost.cpu_seconds for pool in pools)
+    spent = machine.crowded * sum(pool.cost.cpu_seconds for pool in pools)
     cores = cluster.nodes * _cores(cluster, machine) / spent if spent else math.inf
     return replace(run, seconds=max(run.seconds, images / cores), cores=cores)
 

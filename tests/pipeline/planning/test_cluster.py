@@ -59,3 +59,14 @@ def test_what_fits(cluster, wanted, fits):
 def test_shares_of_one_stage_fill_a_gpu_before_the_next():
     (some,) = seats(Cluster(1, 8, 4), [(Holding(1, 0.5), 4)]) or [[]]
     assert [seat.gpu for seat in some] == [0, 0, 1, 1]
+
+
+def test_workers_without_a_gpu_are_spread_as_ray_does():
+    wanted = [(Holding(0.8, 0), 40), (Holding(0.4, 0), 30)]
+    cpus, _ = held(cluster := Cluster(4, 16, 0), wanted, seats(cluster, wanted))
+    # 44 of 64 CPUs: more than half of every node, and none much more than another.
+    assert max(cpus.values()) - min(cpus.values()) <= 0.8 + 1e-6
+    # 6 of 64: half of a node is enough for them.
+    assert {seat.node for seat in seats(cluster, [(Holding(1, 0), 6)])[0]} == {0}
+    # What does not fit so fits more closely: a whole node has to be left for the last.
+    assert seats(Cluster(2, 4, 0), [(Holding(4, 0), 1), (Holding(1, 0), 4)]) is not None

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.machine import Machine
+from pipeline.planning.pools import sized
 from pipeline.planning.simulation import simulate
 from tests.pipeline.planning.pools import pool
 
@@ -138,3 +139,15 @@ def test_what_ray_takes_all_the_time_is_not_for_workers():
     two = [pool("a", 0.1, workers=2, cpus=1)]
     run = simulate(two, Cluster(1, 2, 0), images=100, shard_size=10, machine=Machine(standing=0.4))
     assert run.seconds == pytest.approx(5 * 2 / 1.6)
+
+
+def test_a_large_cluster_of_cores_does_what_its_cores_can():
+    pools = [
+        pool("read", 0.0024, cpus=0.4),
+        pool("caption", 0.0186, cpus=0.8),
+        pool("segment", 0.0285, cpus=0.8),
+    ]
+    cluster, machine = Cluster(64, 16, 0), Machine(crowded=1.3, standing=0.2, handling=0.02)
+    run = simulate(sized(pools, cluster), cluster, 10_000_000, 100, machine)
+    assert run.cores == pytest.approx(64 * 15.8 / 1.3 / 0.0495)
+    assert 0.85 * run.cores <= 10_000_000 / run.seconds <= run.cores
