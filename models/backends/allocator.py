@@ -12,7 +12,7 @@ def keep_freed_memory() -> bool:
     """Keep up to a gigabyte of freed memory for the next batch.
 
     A forward pass on a CPU allocates and frees the same large tensors again and again; by default each of
-    them is new pages from the kernel, every one to be cleared: a tenth to a sixth of all time.
+    them is new pages from the kernel, every one to be cleared: up to a sixth of all time.
 
     Returns:
         Whether this C library can be told so (glibc can).

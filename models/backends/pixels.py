@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures made ready where the model is: bytes travel, and are resized, scaled and padded there.
 
-What transformers' processors do with Pillow and NumPy, at a third of their time on a CPU, and on a GPU none
+What transformers' processors do with Pillow and NumPy, in a third of that on a CPU, and on a GPU none
 of a CPU's. On a CPU whole levels are interpolated, as Pillow does it; on a GPU they are rounded once at the
 end. A value may differ from Pillow's by one level of 255, after cubic interpolation in places by more.
 

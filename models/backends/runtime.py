@@ -70,7 +70,7 @@ class Runtime:
         """The model on its device, in inference mode."""
         import torch
 
-        # Convolutions in this layout: a fifth off the time of Grounding DINO and SAM on a CPU.
+        # Convolutions in this layout: up to a fifth off the time of Grounding DINO and SAM, by the CPU.
         model = model.to(device).eval().requires_grad_(False)
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return model

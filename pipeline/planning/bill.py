@@ -64,7 +64,8 @@ class Bill:
         hours = run.seconds / 3600
         paid, unit = (gpus, "GPU") if gpus else (cpus, "CPU")
         lines = [
-            f"measured     {self.measured.images:,} images on {self.measured.processor}, {self.measured.day}",
+            f"measured     {self.measured.images:,} images, of which {self.measured.samples:,} became "
+            f"samples, on {self.measured.processor}, {self.measured.day}",
             f"cluster      {self.cluster}; {self._held()}",
             f"bottleneck   {self._narrow()}",
             f"wall time    {span(run.seconds)} for {self.images:,} images, {self.images / run.seconds:,.1f} "

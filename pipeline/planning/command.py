@@ -19,10 +19,12 @@ from pipeline.planning.pools import Pool, check_fits, pools_of, sized
 from pipeline.planning.probe import largest_batch, probe
 from pipeline.planning.sample import Sample
 from pipeline.planning.simulation import simulate
+from pipeline.planning.tuned import tuned
 from pipeline.survey import opened
 from pipeline.wording import counted
 
 _GPUS_A_NODE = 8
+_CORES_A_NODE = 256
 _LIVES = 3.0
 """Of a worker on average, that a shard may take with all that is loaded for it: of e**3 workers one gets to
 its end."""
@@ -71,7 +73,8 @@ def bill(
         raise UserError(f"{request.source} has no images to plan for; give another --input, or --images")
     found = found.for_shards(config.shard_size, largest_batch(config)[1])
     pools, held = pools_of(operators(config.stages), found), cluster.without(request.spare_nodes)
-    pools = pools if request.as_configured else sized(pools, held)
+    if not request.as_configured:
+        pools = tuned(sized(pools, held), held, images, config.shard_size, found.machine)
     check_fits(pools, held, found.gpu_total)
     _check_failures(pools, config.shard_size, request.failures)
     run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
@@ -90,6 +93,8 @@ def _check_failures(pools: Sequence[Pool], shard_size: int, failures: float) -> 
 
 
 def _cluster(request: BillRequest) -> Cluster:
+    if request.nodes is None and not request.gpus and request.cpus > _CORES_A_NODE:
+        raise UserError(f"how many machines are {request.cpus} CPUs? give --nodes")
     nodes = request.nodes or max(1, math.ceil(request.gpus / _GPUS_A_NODE))
     if request.spare_nodes >= nodes:
         raise UserError(f"--spare-nodes {request.spare_nodes} leaves none of {counted(nodes, 'node')}")

@@ -59,6 +59,8 @@ class Measured(_Frozen):
     operators: tuple[OperatorCost, ...] = Field(min_length=1)
     images: PositiveInt
     """That were measured."""
+    samples: PositiveInt
+    """That they became."""
     shard: PositiveInt
     """Images of a shard, when it was measured."""
     output: NonNegativeFloat

@@ -97,7 +97,7 @@ def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
         UserError: naming what does not fit.
     """
     check_capacity([pool.operator for pool in pools], cluster.all_cpus, cluster.all_gpus, "the cluster")
-    if not _fits(pools, cluster):
+    if not fits(pools, cluster):
         held = ", ".join(
             f"{pool.cost.name} {pool.workers} x ({pool.holding.cpus:g} CPU, {pool.holding.gpus:g} GPU)"
             for pool in pools
@@ -130,7 +130,7 @@ def sized(pools: Sequence[Pool], cluster: Cluster) -> list[Pool]:
     low, high = 0.0, _bound(pools, cluster)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _fits(_for(pools, middle), cluster) else (low, middle)
+        low, high = (middle, high) if fits(_for(pools, middle), cluster) else (low, middle)
     return _for(pools, low)
 
 
@@ -147,5 +147,6 @@ def _for(pools: Sequence[Pool], rate: float) -> list[Pool]:
     return [pool.of(max(1, math.ceil(rate * pool.cost.seconds / pool.share - 1e-9))) for pool in pools]
 
 
-def _fits(pools: Sequence[Pool], cluster: Cluster) -> bool:
+def fits(pools: Sequence[Pool], cluster: Cluster) -> bool:
+    """Whether all workers could be there at the same time."""
     return seats(cluster, [(pool.holding, pool.workers) for pool in pools]) is not None

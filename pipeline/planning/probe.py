@@ -26,6 +26,7 @@ from models.backends.protocols import BackendError
 from pipeline.config import BuildConfig
 from pipeline.dataset.layout import committed_shards, split_folder
 from pipeline.dataset.timings import read_timings
+from pipeline.dataset.totals import totals
 from pipeline.errors import UserError
 from pipeline.job import Job
 from pipeline.operators import NO_NOTES, Operator, StageError, Worker, check_devices, operators
@@ -114,6 +115,10 @@ def _whole_batches(config: BuildConfig, there: int, tell: Tell) -> tuple[int, in
         return there, there
     # As many batches as there are: pictures of the next are decoded while the model is at one.
     size = min(config.shard_size, there // most * most)
+    if there % size:
+        tell(
+            f"probe: {there // size * size} of {there} images: shards are of {size}, which are whole batches"
+        )
     return size, there // size * size
 
 
@@ -165,6 +170,23 @@ def _gpu() -> _Gpu:
     return _Gpu(torch.cuda.max_memory_reserved(0), about.total_memory, about.name)
 
 
+def _samples(job: Job) -> int:
+    """How many came through.
+
+    Raises:
+        UserError: none did, and stages had nothing to do.
+    """
+    found = totals(committed_shards(job.root, job.split))
+    if not found.samples:
+        why = ", ".join(
+            f"{stage}: {reason} {count}"
+            for stage, reasons in found.reasons.items()
+            for reason, count in reasons.most_common()
+        )
+        raise UserError(f"no picture of {found.rows} came through, so there is nothing to measure ({why})")
+    return found.samples
+
+
 def _found(
     job: Job, chain: Sequence[Operator], runs: Sequence[_Run], machine: Machine, shard: int
 ) -> Measured:
@@ -182,13 +204,15 @@ def _found(
                 cpu_seconds=run.cpu_seconds,
                 stages={name: spent.get(name, 0.0) / job.items for name, _ in operator.stages},
                 load=run.load,
-                memory=run.memory,
+                # A worker has a shard in hand at a time, and the probe all of them.
+                memory=max(0, run.memory - round((job.items - shard) * run.row)),
                 row=run.row,
                 gpu_memory=run.gpu.used,
             )
             for operator, run in zip(chain, runs, strict=True)
         ),
         images=job.items,
+        samples=_samples(job),
         shard=shard,
         output=written / job.items,
         machine=machine,

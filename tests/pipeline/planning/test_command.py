@@ -57,7 +57,7 @@ def test_a_probe_measures_every_operator(probed):
         f"probe: {name}, 8 images" for name in OPERATORS
     ]
     assert any("8 images do not fill a batch of caption (100)" in line for line in lines)
-    assert value(run.stdout, "measured").startswith("8 images on ")
+    assert value(run.stdout, "measured").startswith("8 images, of which 8 became samples, on ")
 
 
 def test_the_file_of_a_probe_is_enough_for_other_clusters(probed):
@@ -107,6 +107,18 @@ def test_a_source_without_pictures_has_no_bill(probed, tmp_path):
         run = subjectforge("plan", MINIATURE, "--input", source, "--cpus", 2, *given)
         assert "none.parquet" in one_line(run)
         assert "probe: read" not in run.stderr
+
+
+def test_a_probe_that_nothing_comes_through_measures_nothing(scenes):
+    with pytest.raises(UserError, match=r"no picture of 4 came through.*filter_image: too_small 4"):
+        bill(asked(["stages.filter_image.min_side=4096"], probe=4, source=str(scenes)), lambda _: None)
+
+
+def test_pools_are_as_many_as_the_simulation_can_use(probed):
+    _, file = probed
+    found = bill(asked(measured=file, images=10_000_000, cpus=256, nodes=16))
+    # However the stages share the cores, these are nearly never idle.
+    assert found.simulated.seconds <= 1.15 * 10_000_000 / found.simulated.cores
 
 
 def test_what_was_measured_on_a_gpu_is_no_measure_of_cores(probed, tmp_path):
@@ -160,6 +172,7 @@ def asked(overrides=(), **given):
         ([], {"images": None}, "how many images"),
         ([], {"cpus": 1}, "hold 2 CPUs"),
         ([], {"cpus": 9, "nodes": 2}, "are not 2 equal nodes"),
+        ([], {"cpus": 1024}, "how many machines are 1024 CPUs"),
         (["stages.caption.resources.workers=3"], {"as_configured": True}, r"hold 3\.6 CPUs"),
         (["stages.detect.resources={workers: 1, cpus: 0.1}"], {}, "another chain"),
         (["stages.caption.batch_size=8"], {}, "other settings of caption were measured"),

@@ -72,6 +72,7 @@ def test_measurements_of_another_chain_are_refused():
         operators=[cost(name, 1) for name in names],
         images=1,
         shard=1,
+        samples=1,
         output=1,
         machine=Machine(),
         processor="",
