@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.machine import Machine
@@ -15,7 +16,7 @@ _TRIES = 6
 _MORE = 1.25
 _WORTH = 0.99
 """Of the time before that more workers have to leave, at most."""
-_SHARDS_A_WORKER = 10
+_SHARDS_A_WORKER = 20
 
 
 def tuned(
@@ -36,7 +37,9 @@ def tuned(
 
     def tried(some: Sequence[Pool]) -> Simulated:
         shards = _SHARDS_A_WORKER * max(pool.workers for pool in pools)
-        return simulate(some, cluster, min(images, shards * shard_size), shard_size, machine)
+        # While models load, the first operators get ahead, and a short run would not show that they are slow.
+        there = [replace(pool, cost=pool.cost.model_copy(update={"load": 0.0})) for pool in some]
+        return simulate(there, cluster, min(images, shards * shard_size), shard_size, machine)
 
     best, run = [*pools], tried(pools)
     for _ in range(_TRIES):
