@@ -114,13 +114,6 @@ def test_a_probe_that_nothing_comes_through_measures_nothing(scenes):
         bill(asked(["stages.filter_image.min_side=4096"], probe=4, source=str(scenes)), lambda _: None)
 
 
-def test_pools_are_as_many_as_the_simulation_can_use(probed):
-    _, file = probed
-    found = bill(asked(measured=file, images=10_000_000, cpus=256, nodes=16))
-    # However the stages share the cores, these are nearly never idle.
-    assert found.simulated.seconds <= 1.15 * 10_000_000 / found.simulated.cores
-
-
 def test_what_was_measured_on_a_gpu_is_no_measure_of_cores(probed, tmp_path):
     found = json.loads(probed[1].read_text())
     found["operators"][2]["gpu_memory"] = found["gpu_total"] = 2**30
