@@ -111,6 +111,7 @@ def plan(
     gpus: Annotated[int, typer.Option(min=0, help="Of the cluster that the bill is for")] = 0,
     cpus: Annotated[int | None, typer.Option(min=1, help="Of that cluster; else this machine's")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Of that cluster; else 8 GPUs each")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="RAM of a node, GiB, to check")] = None,
     price: Annotated[float | None, typer.Option(min=0, help="Of a GPU-hour (CPU-hour without GPUs)")] = None,
     failures: Annotated[float, typer.Option(min=0, max=3600, help="Of a worker in an hour")] = 0.0,
     spare_nodes: Annotated[int, typer.Option(min=0, help="Nodes whose loss is to stop nothing")] = 0,
@@ -126,6 +127,8 @@ def plan(
 
     checked = load_config(config, overrides or ())
     if probe is not None or measured is not None:
+        from psutil import virtual_memory
+
         from pipeline.planning.command import BillRequest, bill
 
         if output:
@@ -145,6 +148,7 @@ def plan(
                 gpus=gpus,
                 cpus=cpus or os.cpu_count() or 1,
                 nodes=nodes,
+                memory=memory if memory or cpus or nodes else virtual_memory().total / 2**30,
                 price=price,
                 failures=failures,
                 as_configured=as_configured,
@@ -154,7 +158,7 @@ def plan(
         Console(width=None if sys.stdout.isatty() else 200).print(found.pool_table())
         print("\n".join(found.lines()))
         return
-    if images or gpus or cpus or nodes or price or failures or spare_nodes or as_configured:
+    if images or gpus or cpus or nodes or memory or price or failures or spare_nodes or as_configured:
         raise UserError(
             "a bill is made of what was measured; give --probe N with --input, or --measured FILE"
         )

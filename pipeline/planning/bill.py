@@ -11,7 +11,8 @@ from rich.table import Table
 from pipeline.operators import Operator, needed_cpus, needed_gpus, spare_line
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.measured import Measured
-from pipeline.planning.pools import Pool
+from pipeline.planning.memory import memory_line
+from pipeline.planning.pools import Pool, memory_of
 from pipeline.planning.simulation import Simulated
 
 _MIB = 2**20
@@ -67,6 +68,7 @@ class Bill:
             f"measured     {self.measured.images:,} images, of which {self.measured.samples:,} became "
             f"samples, on {self.measured.processor}, {self.measured.day}",
             f"cluster      {self.cluster}; {self._held()}",
+            f"memory       {memory_line(memory_of(self.pools, self.cluster) or 0, self.cluster)}",
             f"bottleneck   {self._narrow()}",
             f"wall time    {span(run.seconds)} for {self.images:,} images, {self.images / run.seconds:,.1f} "
             f"images/s; first shard after {span(run.first)}",
@@ -96,9 +98,12 @@ class Bill:
         return f"workers hold {cpus}{gpus if self.cluster.all_gpus else ''}"
 
     def _narrow(self) -> str:
-        slowest = self.bottleneck
-        if self.simulated.cores < slowest.rate:
-            return f"the CPUs: {self.simulated.cores:,.1f} images/s at most, whatever the workers"
+        slowest, run = self.bottleneck, self.simulated
+        if run.driver < min(run.cores, slowest.rate):
+            most = f"{run.driver:,.1f} images/s at most"
+            return f"Ray's driver: {most}; larger shards (shard_size) leave it less to do"
+        if run.cores < slowest.rate:
+            return f"the CPUs: {run.cores:,.1f} images/s at most, whatever the workers"
         return f"{slowest.cost.name}: {slowest.rate:,.1f} images/s while all workers are busy"
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -22,6 +23,8 @@ class Cluster:
     """Of a node."""
     gpus: int
     """Of a node."""
+    memory: float = math.inf
+    """Bytes of RAM of a node; infinite where it is not known."""
 
     @property
     def all_cpus(self) -> int:

@@ -47,7 +47,10 @@ class BillRequest:
     gpus: int
     cpus: int
     nodes: int | None
+    memory: float | None
+    """GiB of RAM of a node."""
     price: float | None
+    """Of a GPU-hour, or of a CPU-hour where there are no GPUs."""
     failures: float
     as_configured: bool
     """Whether the configuration's pools are kept."""
@@ -67,6 +70,7 @@ def bill(
     Raises:
         UserError: nothing to measure, no such file, or a layout that could not run.
     """
+    _check_numbers(request)
     config, cluster = request.config, _cluster(request)
     found, images = _measured(request, tell)
     if not images:
@@ -79,6 +83,13 @@ def bill(
     _check_failures(pools, config.shard_size, request.failures)
     run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
     return Bill(found, pools, cluster, run, images, request.price, request.failures)
+
+
+def _check_numbers(request: BillRequest) -> None:
+    for name in ("memory", "price", "failures"):
+        given = getattr(request, name)
+        if given is not None and not math.isfinite(given):
+            raise UserError(f"--{name} {given}: give a number")
 
 
 def _check_failures(pools: Sequence[Pool], shard_size: int, failures: float) -> None:
@@ -103,7 +114,8 @@ def _cluster(request: BillRequest) -> Cluster:
             f"{request.cpus} CPUs and {request.gpus} GPUs are not {nodes} equal nodes; give --nodes N that "
             "divides both"
         )
-    return Cluster(nodes, request.cpus // nodes, request.gpus // nodes)
+    memory = math.inf if request.memory is None else request.memory * 2**30
+    return Cluster(nodes, request.cpus // nodes, request.gpus // nodes, memory)
 
 
 def _measured(request: BillRequest, tell: Callable[[str], None]) -> tuple[Measured, int]:
@@ -133,4 +145,6 @@ def _known(request: BillRequest) -> tuple[Measured, int]:
     found = read_measured(request.measured)
     if request.images is None:
         raise UserError("how many images? give --images, or --input to count them")
+    if request.limit is not None:
+        raise UserError("--limit is of what --input has, which is not looked at; give --images alone")
     return found, request.images

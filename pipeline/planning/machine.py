@@ -42,6 +42,8 @@ class Machine(BaseModel):
     and power, and two of them are often one core's two threads."""
     handling: NonNegativeFloat = 0.0
     """CPU seconds of Ray itself for one shard and one operator."""
+    driving: NonNegativeFloat = 0.0
+    """CPU seconds of those that are of the driver, which is one process however large the cluster is."""
     standing: NonNegativeFloat = 0.0
     """Cores that Ray takes for itself as long as a run goes on, whatever there is to do."""
 
@@ -128,14 +130,15 @@ def _ray() -> dict[str, float]:
         blocks = blocks.map_batches(
             _Passes, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
         )
-    start, used = 0.0, 0.0
+    start, used, own = 0.0, 0.0, 0.0
     for place, _ in enumerate(blocks.iter_batches(batch_size=None, prefetch_batches=0)):
         if not place:
-            start, used = time.perf_counter() - began, _used()
-    handling = max(0.0, _used() - used) / (_SHARDS - 1) / _OPERATORS
+            start, used, own = time.perf_counter() - began, _used(), time.process_time()
+    shares = (_SHARDS - 1) * _OPERATORS
+    handling, driving = max(0.0, _used() - used) / shares, (time.process_time() - own) / shares
     standing = _standing()
     ray.shutdown()
-    return {"start": start, "handling": handling, "standing": standing}
+    return {"start": start, "handling": handling, "driving": driving, "standing": standing}
 
 
 def _standing() -> float:

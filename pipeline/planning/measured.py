@@ -23,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.operators import Operator
 from pipeline.planning.machine import Machine
 
-_SCHEMA = 4
+_SCHEMA = 5
 
 
 class _Frozen(BaseModel):

@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.operators import Operator, check_capacity, check_devices
 from pipeline.planning.cluster import Cluster, Holding, seats
 from pipeline.planning.measured import Measured, OperatorCost, settings_of
+from pipeline.planning.memory import check_memory, for_workers, fullest
 
 _HALVINGS = 60
 _CONTEXT = 2**29
@@ -97,7 +98,8 @@ def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
         UserError: naming what does not fit.
     """
     check_capacity([pool.operator for pool in pools], cluster.all_cpus, cluster.all_gpus, "the cluster")
-    if not fits(pools, cluster):
+    taken = memory_of(pools, cluster)
+    if taken is None:
         held = ", ".join(
             f"{pool.cost.name} {pool.workers} x ({pool.holding.cpus:g} CPU, {pool.holding.gpus:g} GPU)"
             for pool in pools
@@ -105,6 +107,7 @@ def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
         raise UserError(
             f"the workers ({held}) do not fit on {cluster}: each is on one node, and its share on one GPU"
         )
+    check_memory(taken, cluster)
     for pool in pools:
         taken = pool.cost.gpu_memory + _CONTEXT if pool.cost.gpu_memory else 0
         if gpu_total and pool.holding.gpus and taken > pool.share * gpu_total:
@@ -149,4 +152,12 @@ def _for(pools: Sequence[Pool], rate: float) -> list[Pool]:
 
 def fits(pools: Sequence[Pool], cluster: Cluster) -> bool:
     """Whether all workers could be there at the same time."""
-    return seats(cluster, [(pool.holding, pool.workers) for pool in pools]) is not None
+    taken = memory_of(pools, cluster)
+    return taken is not None and taken <= for_workers(cluster)
+
+
+def memory_of(pools: Sequence[Pool], cluster: Cluster) -> int | None:
+    """Bytes of RAM that workers take on the node where they take most; None where they do not fit by what
+    they hold."""
+    places = seats(cluster, [(pool.holding, pool.workers) for pool in pools])
+    return None if places is None else fullest(places, [pool.cost.memory for pool in pools])

@@ -5,7 +5,8 @@ Workers on one GPU share it equally while they work; workers without one share t
 priority that they run at, each on one core at most, and all are slower the more cores are busy. Every shard
 takes as long as was measured, and what Ray adds. A worker that fails, at any moment, begins anew, and the
 shard that it had waits for the next free worker of that operator. What workers on GPUs compute on cores
-beside them delays nobody, but no run is over before all cores have done the work of all workers.
+beside them delays nobody, but no run is over before all cores have done the work of all workers, and the
+driver, which is one process, has handed on every shard.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Simulated:
     """Of workers, in all."""
     cores: float = math.inf
     """Images a second that all cores could do of all that is done on cores, when all of them are busy."""
+    driver: float = math.inf
+    """Images a second whose shards the driver could hand from operator to operator, doing nothing else."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +94,9 @@ def simulate(
     )
     spent = machine.crowded * sum(pool.cost.cpu_seconds for pool in pools)
     cores = cluster.nodes * _cores(cluster, machine) / spent if spent else math.inf
-    return replace(run, seconds=max(run.seconds, images / cores), cores=cores)
+    handed = machine.driving * len(pools)
+    driver = shard_size / handed if handed else math.inf
+    return replace(run, seconds=max(run.seconds, images / min(cores, driver)), cores=cores, driver=driver)
 
 
 def _cores(cluster: Cluster, machine: Machine) -> float:

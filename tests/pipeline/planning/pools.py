@@ -7,14 +7,14 @@ from pipeline.planning.pools import Pool
 from stages.base import Resources
 
 
-def cost(name, seconds, load=0.0, gpu_memory=0, cpu_seconds=None):
+def cost(name, seconds, load=0.0, gpu_memory=0, cpu_seconds=None, memory=2**20):
     return OperatorCost(
         name=name,
         seconds=seconds,
         cpu_seconds=seconds if cpu_seconds is None else cpu_seconds,
         stages={name: seconds},
         load=load,
-        memory=2**20,
+        memory=memory,
         row=0,
         gpu_memory=gpu_memory,
     )

@@ -3,6 +3,7 @@
 
 import json
 import re
+from operator import mul
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,6 +46,7 @@ def test_a_probe_measures_every_operator(probed):
     assert found["images"] == 8
     assert found["output"] > 1000
     assert found["machine"]["start"] > 0
+    assert 0 < found["machine"]["driving"] < found["machine"]["handling"]
     assert found["machine"]["crowded"] >= 1
     for each in found["operators"]:
         assert each["cpu_seconds"] > 0
@@ -152,7 +154,7 @@ def asked(overrides=(), **given):
         "cpus": 2,
         "nodes": None,
     }
-    more = {"price": None, "failures": 0.0, "as_configured": False}
+    more = {"memory": None, "price": None, "failures": 0.0, "as_configured": False}
     return BillRequest(config=load_config(MINIATURE, overrides), **{**usual, **more, **given})
 
 
@@ -176,6 +178,10 @@ def asked(overrides=(), **given):
         (["stages.segment.segmenter.device=cuda"], {}, "hold no GPU|other settings"),
         (["shard_size=4"], {}, "8 images a shard were measured"),
         (["stages.read.resources.gpus=1.5"], {"probe": 4, "source": "SCENES"}, "or whole ones"),
+        ([], {"memory": 1.0}, r"take 1\.\d GiB of RAM; it has 1\.0, of which Ray's object store takes 0\.3"),
+        ([], {"price": float("inf")}, "--price inf: give a number"),
+        ([], {"failures": float("nan")}, "--failures nan: give a number"),
+        ([], {"limit": 3}, "give --images alone"),
         ([], {"failures": 3600.0, "cpus": 16}, r"fails every 1 s; lower shard_size, or --failures"),
         (["stages.segment.resources.workers=3"], FULL_BUT_FOR_ONE, r"hold 3\.6 CPUs .* has 3"),
     ],
@@ -201,6 +207,20 @@ def test_room_is_left_for_the_workers_of_a_lost_node(probed):
     assert "if the largest node is lost" in value(full.stdout, "a lost node")
     assert "a lost node" not in spared.stdout
     assert spared.returncode == 0, spared.stderr
+
+
+def test_the_memory_of_workers_is_told_and_fewer_fit_where_there_is_less(probed):
+    def planned(memory):
+        return bill(asked(measured=probed[1], images=100_000, cpus=32, nodes=2, memory=memory))
+
+    free, tight = planned(None), planned(8.0)
+    memories = [cost["memory"] for cost in json.loads(probed[1].read_text())["operators"]]
+    counts = [pool.workers for pool in tight.pools]
+    assert sum(counts) < sum(pool.workers for pool in free.pools)
+    # Two nodes, of each of which Ray leaves seven tenths.
+    assert sum(map(mul, counts, memories)) <= 2 * 0.7 * 8 * 2**30
+    assert "GiB of workers on the fullest node, of 8.0" in "\n".join(tight.lines())
+    assert "(--memory GIB checks it)" in "\n".join(free.lines())
 
 
 @pytest.mark.parametrize(

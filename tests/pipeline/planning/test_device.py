@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import random
+from collections import Counter
+
 import pytest
 
 from pipeline.planning.device import Device, shares
@@ -38,10 +41,10 @@ def test_weights_decide_who_is_first():
 @pytest.mark.parametrize("cores", [1, 1.5, 2, 3])
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [9, 3, 1], [100, 1, 1]])
 def test_no_core_is_idle_and_nobody_has_more_than_one(cores, weights):
-    found = shares(dict(enumerate(weights)), cores)
-    assert sum(found.values()) == pytest.approx(min(cores, len(weights)))
+    found = shares(Counter(weights), cores)
+    assert sum(found[weight] for weight in weights) == pytest.approx(min(cores, len(weights)))
     assert all(0 < share <= 1 + 1e-9 for share in found.values())
-    assert [found[k] for k in range(len(weights))] == sorted(found.values(), reverse=True)
+    assert [found[weight] for weight in weights] == sorted(map(found.get, weights), reverse=True)
 
 
 def test_old_times_no_longer_hold():
@@ -70,3 +73,25 @@ def test_busy_neighbours_slow_everybody_down():
 
 def test_a_core_by_itself_has_no_neighbours():
     assert run(Device(1.0, crowded=3.0), [(2, 1), (2, 1)]) == pytest.approx([4, 4])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_comes_and_goes_cores_do_all_of_the_work_and_no_more(seed):
+    rng, device, there, event = random.Random(seed), Device(3.0), set(), None
+    now = spent = given = 0.0
+    number = 0
+    while number < 100 or event:
+        comes = number < 100 and (event is None or rng.random() < 0.5)
+        then = event[0] if event else now
+        then = now + rng.random() * (then - now) if comes else then
+        spent, now = spent + min(len(there), 3.0) * (then - now), then
+        if comes:
+            work, number = rng.uniform(0.1, 5), number + 1
+            event, given = device.add(number, work, rng.choice([1, 3, 9]), now), given + work
+            there.add(number)
+        else:
+            done, event = device.finish(now)
+            assert done
+            there -= {*done}
+    assert not there
+    assert spent == pytest.approx(given)

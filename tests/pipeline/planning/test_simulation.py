@@ -151,3 +151,15 @@ def test_a_large_cluster_of_cores_does_what_its_cores_can():
     run = simulate(sized(pools, cluster), cluster, 10_000_000, 100, machine)
     assert run.cores == pytest.approx(64 * 15.8 / 1.3 / 0.0495)
     assert 0.85 * run.cores <= 10_000_000 / run.seconds <= run.cores
+
+
+@pytest.mark.parametrize("nodes", [4, 64])
+def test_one_driver_hands_on_the_shards_of_a_cluster_of_any_size(nodes):
+    pools = [pool("a", 0.01, workers=16 * nodes, cpus=0.5), pool("b", 0.01, workers=16 * nodes, cpus=0.5)]
+    cluster, machine = Cluster(nodes, 16, 0), Machine(driving=0.004)
+    small, large = (simulate(pools, cluster, 20_000_000, size, machine) for size in (100, 1000))
+    assert small.driver == pytest.approx(100 / 0.008)
+    assert large.driver == pytest.approx(10 * small.driver)
+    cores = 16 * nodes / 0.02
+    assert 20_000_000 / small.seconds == pytest.approx(min(small.driver, cores), rel=0.01)
+    assert 20_000_000 / large.seconds == pytest.approx(cores, rel=0.1)
