@@ -27,6 +27,7 @@ class Bill:
     cluster: Cluster
     simulated: Simulated
     images: int
+    shard_size: int
     price: float | None
     """Of an hour of a GPU, or of a CPU where there are no GPUs."""
     failures: float
@@ -72,6 +73,7 @@ class Bill:
             f"bottleneck   {self._narrow()}",
             f"wall time    {span(run.seconds)} for {self.images:,} images, {self.images / run.seconds:,.1f} "
             f"images/s; first shard after {span(run.first)}",
+            f"driver       {self._driven()}",
             f"{unit}-hours    {hours * paid:,.1f}"
             + (f" (and {hours * cpus:,.0f} CPU-hours)" if gpus else ""),
             f"output       {size(self.images * self.measured.output)}",
@@ -96,6 +98,10 @@ class Bill:
         cpus = f"{needed_cpus(self._chain):g} of {self.cluster.all_cpus} CPUs"
         gpus = f" and {needed_gpus(self._chain):g} of {self.cluster.all_gpus} GPUs"
         return f"workers hold {cpus}{gpus if self.cluster.all_gpus else ''}"
+
+    def _driven(self) -> str:
+        busy = 100 * self.images / self.simulated.seconds / self.simulated.driver
+        return f"busy {busy:.0f} % of the time at least, in shards of {self.shard_size}"
 
     def _narrow(self) -> str:
         slowest, run = self.bottleneck, self.simulated

@@ -82,7 +82,7 @@ def bill(
     check_fits(pools, held, found.gpu_total)
     _check_failures(pools, config.shard_size, request.failures)
     run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
-    return Bill(found, pools, cluster, run, images, request.price, request.failures)
+    return Bill(found, pools, cluster, run, images, config.shard_size, request.price, request.failures)
 
 
 def _check_numbers(request: BillRequest) -> None:

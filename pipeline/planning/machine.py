@@ -9,25 +9,18 @@ import os
 import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import psutil
-import pyarrow as pa
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from pipeline.planning.ray_costs import ray_costs
+
 _SPAN, _TURNS = 0.4, 7
 """Seconds that a core's speed is measured for, and how often: neighbours come and go."""
-_SHARDS, _BYTES = 40, 1 << 20
-"""How many empty shards go through Ray, of what size."""
-_OPERATORS = 3
-"""That they go through."""
-_WAITING = 4.0
-"""Seconds in which Ray has nothing to do."""
 
 
 class Machine(BaseModel):
@@ -49,8 +42,8 @@ class Machine(BaseModel):
 
 
 def measured_machine() -> Machine:
-    """Of this machine, in some ten seconds, in which nothing else should run."""
-    return Machine(crowded=_crowded(_cores()), **_ray())
+    """Of this machine, in half a minute, in which nothing else should run."""
+    return Machine(crowded=_crowded(_cores()), **ray_costs())
 
 
 def processor() -> str:
@@ -113,67 +106,3 @@ def _done() -> int:
         np.einsum("ij,jk->ik", numbers_NN, numbers_NN)
         done += 1
     return done
-
-
-def _ray() -> dict[str, float]:
-    """Its start, what it does for a shard that goes from one actor to another, and what while it waits."""
-    from pipeline.run_ray import RayOptions, connect
-
-    began = time.perf_counter()
-    # Not the cluster that this may be a job of: its workers cannot be seen from here.
-    connect(RayOptions(address="local"))
-    import ray
-
-    # Blocks that are there already: tasks that read would want a CPU beside the actors, and there may be one.
-    blocks = ray.data.from_arrow([pa.table({"shard": [shard]}) for shard in range(_SHARDS)])
-    for _ in range(_OPERATORS - 1):
-        blocks = blocks.map_batches(
-            _Passes, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
-        )
-    start, used, own = 0.0, 0.0, 0.0
-    for place, _ in enumerate(blocks.iter_batches(batch_size=None, prefetch_batches=0)):
-        if not place:
-            start, used, own = time.perf_counter() - began, _used(), time.process_time()
-    shares = (_SHARDS - 1) * _OPERATORS
-    handling, driving = max(0.0, _used() - used) / shares, (time.process_time() - own) / shares
-    standing = _standing()
-    ray.shutdown()
-    return {"start": start, "handling": handling, "driving": driving, "standing": standing}
-
-
-def _standing() -> float:
-    """Cores, while a worker does nothing that counts."""
-    import ray
-
-    blocks = ray.data.from_arrow([pa.table({"shard": [shard]}) for shard in range(2)]).map_batches(
-        _Waits, batch_size=None, num_cpus=0.1, compute=ray.data.ActorPoolStrategy(size=1)
-    )
-    marks = [(time.perf_counter(), _used()) for _ in blocks.iter_batches(batch_size=None, prefetch_batches=0)]
-    (began, before), (ended, after) = marks
-    return max(0.0, after - before) / (ended - began)
-
-
-class _Passes:
-    """An actor that makes a shard's bytes of whatever it gets."""
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        rows = len(next(iter(batch.values())))
-        return {"bytes": np.zeros((rows, _BYTES // max(1, rows)), np.uint8)}
-
-
-class _Waits:
-    """An actor that does nothing for a while."""
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        time.sleep(_WAITING)
-        return batch
-
-
-def _used() -> float:
-    """CPU seconds of this process and all that it has started and that are still there."""
-    process, used = psutil.Process(), 0.0
-    for each in [process, *process.children(recursive=True)]:
-        # Ray's own helpers come and go.
-        with suppress(psutil.NoSuchProcess):
-            used += sum(each.cpu_times()[:2])
-    return used

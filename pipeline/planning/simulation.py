@@ -51,7 +51,8 @@ class Simulated:
     cores: float = math.inf
     """Images a second that all cores could do of all that is done on cores, when all of them are busy."""
     driver: float = math.inf
-    """Images a second whose shards the driver could hand from operator to operator, doing nothing else."""
+    """Images a second whose shards the driver could hand from operator to operator at most; the more workers
+    there are, the less it is."""
 
 
 @dataclass(slots=True, eq=False)

@@ -77,6 +77,7 @@ def test_the_file_of_a_probe_is_enough_for_other_clusters(probed):
         assert price == pytest.approx(0.1 * hours[-1], rel=1e-3)
         assert "40,000,000 images" in run.stdout
         assert int(value(run.stdout, "failures").split()[0].replace(",", "")) > 0
+        assert re.match(r"busy \d+ % of the time at least, in shards of 1000", value(run.stdout, "driver"))
     # Four times the cluster: the same bill in a quarter of the time, but for beginning and end.
     assert 0.95 * hours[0] < hours[1] < 1.25 * hours[0]
 
