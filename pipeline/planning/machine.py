@@ -29,7 +29,9 @@ class Machine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     start: NonNegativeFloat = 0.0
-    """Seconds that Ray takes to start."""
+    """Seconds that Ray takes to start, until workers are there that have loaded nothing yet."""
+    stop: NonNegativeFloat = 0.0
+    """Seconds that it takes to end."""
     crowded: float = Field(default=1.0, ge=1.0)
     """How many times longer a core takes for its work while all others work too: they share caches, memory
     and power, and two of them are often one core's two threads."""

@@ -43,7 +43,7 @@ class OperatorCost(_Frozen):
     stages: dict[str, NonNegativeFloat]
     """Seconds an image by stage."""
     load: NonNegativeFloat
-    """Seconds from the start of the process until it is as fast as it will be."""
+    """Seconds in which a process that is there gets as fast as it will be."""
     memory: NonNegativeInt
     """Bytes of RAM at most, with a measured shard in hand."""
     row: NonNegativeFloat

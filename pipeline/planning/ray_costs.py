@@ -23,8 +23,8 @@ _WAITING = 4.0
 
 
 def ray_costs() -> dict[str, float]:
-    """Fields of `pipeline.planning.machine.Machine`: its start, what it does for a shard that goes from one
-    actor to another, what of that is the driver's where it is busy, and what it does while it waits."""
+    """Fields of `pipeline.planning.machine.Machine`: its start and end, what it does for a shard that goes
+    from one actor to another, what of that is the driver's where it is busy, and what it does meanwhile."""
     from pipeline.run_ray import RayOptions, connect
 
     began = time.perf_counter()
@@ -38,8 +38,9 @@ def ray_costs() -> dict[str, float]:
             start, used = time.perf_counter() - began, _used()
     handling = max(0.0, _used() - used) / (_SHARDS - 1) / _OPERATORS
     found = {"start": start, "handling": handling, "driving": _driving(), "standing": _standing()}
+    began = time.perf_counter()
     ray.shutdown()
-    return found
+    return {**found, "stop": time.perf_counter() - began}
 
 
 def _passed(shards: int, size: int, at_once: int) -> Iterator[object]:

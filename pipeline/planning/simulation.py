@@ -41,7 +41,7 @@ class Simulated:
     """How a run went."""
 
     seconds: float
-    """From the start until the last shard is there."""
+    """From the start to the end."""
     first: float
     """Until the first one is."""
     busy: tuple[float, ...]
@@ -97,7 +97,8 @@ def simulate(
     cores = cluster.nodes * _cores(cluster, machine) / spent if spent else math.inf
     handed = machine.driving * len(pools)
     driver = shard_size / handed if handed else math.inf
-    return replace(run, seconds=max(run.seconds, images / min(cores, driver)), cores=cores, driver=driver)
+    worked = max(run.seconds, images / min(cores, driver))
+    return replace(run, seconds=worked + machine.stop, cores=cores, driver=driver)
 
 
 def _cores(cluster: Cluster, machine: Machine) -> float:

@@ -13,8 +13,10 @@ ROOMY = Cluster(1, 64, 8)
 
 
 def test_one_worker_does_one_shard_after_another():
-    run = simulate([pool("a", 0.5, load=3)], ROOMY, images=35, shard_size=10, machine=Machine(start=7))
-    assert run.seconds == pytest.approx(7 + 3 + 35 * 0.5)
+    run = simulate(
+        [pool("a", 0.5, load=3)], ROOMY, images=35, shard_size=10, machine=Machine(start=7, stop=2)
+    )
+    assert run.seconds == pytest.approx(7 + 3 + 35 * 0.5 + 2)
     assert run.first == pytest.approx(7 + 3 + 5)
     assert run.failures == 0
 
