@@ -28,6 +28,8 @@ class Bill:
     simulated: Simulated
     images: int
     shard_size: int
+    batch: int
+    """The most images that a stage has in a batch."""
     price: float | None
     """Of an hour of a GPU, or of a CPU where there are no GPUs."""
     failures: float
@@ -68,6 +70,7 @@ class Bill:
         lines = [
             f"measured     {self.measured.images:,} images, of which {self.measured.samples:,} became "
             f"samples, on {self.measured.processor}, {self.measured.day}",
+            *self._unfilled(),
             f"cluster      {self.cluster}; {self._held()}",
             f"memory       {memory_line(memory_of(self.pools, self.cluster) or 0, self.cluster)}",
             f"bottleneck   {self._narrow()}",
@@ -99,6 +102,15 @@ class Bill:
         gpus = f" and {needed_gpus(self._chain):g} of {self.cluster.all_gpus} GPUs"
         return f"workers hold {cpus}{gpus if self.cluster.all_gpus else ''}"
 
+    def _unfilled(self) -> list[str]:
+        """What was measured of batches that were not full."""
+        if self.measured.shard >= min(self.batch, self.shard_size):
+            return []
+        return [
+            f"             in batches of {self.measured.shard} at most, not of {self.batch}: a worker takes "
+            "more memory than told, and less time"
+        ]
+
     def _driven(self) -> str:
         busy = 100 * self.images / self.simulated.seconds / self.simulated.driver
         return f"busy {busy:.0f} % of the time at least, in shards of {self.shard_size}"
@@ -110,6 +122,9 @@ class Bill:
             return f"Ray's driver: {most}; larger shards (shard_size) leave it less to do"
         if run.cores < slowest.rate:
             return f"the CPUs: {run.cores:,.1f} images/s at most, whatever the workers"
+        if slowest.holding.gpus and self.images / run.seconds > slowest.rate:
+            # A worker takes what its neighbours on the GPU leave, whatever it holds.
+            return f"the GPUs, which workers share: {slowest.cost.name} has least of them"
         return f"{slowest.cost.name}: {slowest.rate:,.1f} images/s while all workers are busy"
 
 

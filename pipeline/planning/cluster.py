@@ -93,30 +93,22 @@ class _Node:
 
 
 def seats(cluster: Cluster, wanted: Sequence[tuple[Holding, int]]) -> list[list[Seat]] | None:
-    """Places for all workers at the same time, or None where they do not fit.
+    """Places for all workers at the same time as Ray seats them, or None where some would wait for ever.
 
-    A worker is on one node; a share of a GPU is of one GPU. Large holdings are seated first. Those without a
-    GPU fill each node to a half and then go to the emptiest, as Ray seats them; if they do not all fit so,
-    each is on the first node that has room: if they fit at all in some order, they nearly always do in this.
+    A worker is on one node; a share of a GPU is of one GPU. Actors are seated in the order of the chain, and
+    none is moved for one that comes later; the first operator's workers are tasks, which come last. Those
+    without a GPU fill each node to a half and then go to the emptiest.
 
     Args:
         cluster: the machines.
-        wanted: for each operator what a worker holds, and how many there are.
+        wanted: for each operator of the chain what a worker holds, and how many there are.
     """
-    spread = _seats(cluster, wanted, _Emptiest)
-    return spread if spread is not None else _seats(cluster, wanted, _First)
-
-
-def _seats(
-    cluster: Cluster, wanted: Sequence[tuple[Holding, int]], way: type[_First] | type[_Emptiest]
-) -> list[list[Seat]] | None:
     nodes = [_Node(cluster.cpus, [1.0] * cluster.gpus) for _ in range(cluster.nodes)]
     found: list[list[Seat]] = [[] for _ in wanted]
-    order = sorted(range(len(wanted)), key=lambda place: (wanted[place][0].gpus, wanted[place][0].cpus))
-    for place in reversed(order):
+    for place in (*range(1, len(wanted)), 0):
         holding, count = wanted[place]
         # Which GPU of which node is a matter of its shares, not of how the work is spread.
-        seated = (_First if holding.gpus else way)(nodes, cluster)
+        seated = (_First if holding.gpus else _Emptiest)(nodes, cluster)
         for _ in range(count):
             seat = seated(holding)
             if seat is None:

@@ -18,6 +18,7 @@ from pipeline.planning.measured import Measured, check_writable, read_measured, 
 from pipeline.planning.pools import Pool, check_fits, pools_of, sized
 from pipeline.planning.probe import largest_batch, probe
 from pipeline.planning.sample import Sample
+from pipeline.planning.simulated_run import NeverDone
 from pipeline.planning.simulation import simulate
 from pipeline.planning.tuned import tuned
 from pipeline.survey import opened
@@ -75,14 +76,20 @@ def bill(
     found, images = _measured(request, tell)
     if not images:
         raise UserError(f"{request.source} has no images to plan for; give another --input, or --images")
-    found = found.for_shards(config.shard_size, largest_batch(config)[1])
+    batch = largest_batch(config)[1]
+    found = found.for_shards(config.shard_size, batch)
     pools, held = pools_of(operators(config.stages), found), cluster.without(request.spare_nodes)
     if not request.as_configured:
         pools = tuned(sized(pools, held), held, images, config.shard_size, found.machine)
     check_fits(pools, held, found.gpu_total)
     _check_failures(pools, config.shard_size, request.failures)
-    run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
-    return Bill(found, pools, cluster, run, images, config.shard_size, request.price, request.failures)
+    try:
+        run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
+    except NeverDone as error:
+        raise UserError(
+            f"--failures {request.failures:g}: {error}; lower shard_size, or --failures"
+        ) from error
+    return Bill(found, pools, cluster, run, images, config.shard_size, batch, request.price, request.failures)
 
 
 def _check_numbers(request: BillRequest) -> None:
@@ -104,9 +111,9 @@ def _check_failures(pools: Sequence[Pool], shard_size: int, failures: float) -> 
 
 
 def _cluster(request: BillRequest) -> Cluster:
-    if request.nodes is None and not request.gpus and request.cpus > _CORES_A_NODE:
-        raise UserError(f"how many machines are {request.cpus} CPUs? give --nodes")
     nodes = request.nodes or max(1, math.ceil(request.gpus / _GPUS_A_NODE))
+    if request.nodes is None and request.cpus > nodes * _CORES_A_NODE:
+        raise UserError(f"how many machines are {request.cpus} CPUs? give --nodes")
     if request.spare_nodes >= nodes:
         raise UserError(f"--spare-nodes {request.spare_nodes} leaves none of {counted(nodes, 'node')}")
     if request.cpus % nodes or request.gpus % nodes:

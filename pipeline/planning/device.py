@@ -36,12 +36,14 @@ class Device:
     What happens costs by the number of different weights, not of workers: a node may have a thousand.
     """
 
-    def __init__(self, cores: float, crowded: float = 1.0) -> None:
+    def __init__(self, cores: float, crowded: float = 1.0, of_cores: bool = True) -> None:
         """
         Args:
             cores: how many can work at the same time.
             crowded: how many times longer each takes when all of them do.
+            of_cores: whether it is a node's cores; else a GPU.
         """
+        self.of_cores = of_cores
         self.version = 0
         """Counts changes: a time that was told before one no longer holds."""
         self._cores, self._crowded = cores, crowded

@@ -105,7 +105,8 @@ def check_fits(pools: Sequence[Pool], cluster: Cluster, gpu_total: int) -> None:
             for pool in pools
         )
         raise UserError(
-            f"the workers ({held}) do not fit on {cluster}: each is on one node, and its share on one GPU"
+            f"the workers ({held}) do not fit on {cluster} as Ray seats them: in the chain's order, those "
+            "that read last, each on one node, and its share on one GPU"
         )
     check_memory(taken, cluster)
     for pool in pools:

@@ -1,37 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shards on their way through the pools, event by event.
+"""How long a build takes, and what bounds it: its workers, all cores, or the driver.
 
-Workers on one GPU share it equally while they work; workers without one share their node's cores, by the
-priority that they run at, each on one core at most, and all are slower the more cores are busy. Every shard
-takes as long as was measured, and what Ray adds. A worker that fails, at any moment, begins anew, and the
-shard that it had waits for the next free worker of that operator. What workers on GPUs compute on cores
-beside them delays nobody, but no run is over before all cores have done the work of all workers, and the
-driver, which is one process, has handed on every shard.
+Shards go through the pools event by event (`pipeline.planning.simulated_run`). What workers on GPUs compute
+on cores beside them delays nobody there, but no run is over before all cores have done the work of all
+workers, and the driver, which is one process, has handed on every shard.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-import random
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
 
 from pipeline.planning.cluster import Cluster, Seat, seats
 from pipeline.planning.device import Device
 from pipeline.planning.machine import Machine
 from pipeline.planning.pools import Pool
-
-_NICER_BY = 1.25**5
-"""How much more of a busy core goes to an operator than to the one before it (see `YieldingWorker`)."""
+from pipeline.planning.simulated_run import Run, Worker
 
 _SHARDS, _SHARDS_A_WORKER = 40_000, 10
 """Enough of them to know how a run goes on."""
 
 _IDEAL = Machine()
+_SOME = 1e-9
+"""Seconds: no run is shorter."""
 _LEAST = 0.1
 """Cores that are left to workers, whatever Ray takes."""
 
@@ -53,15 +45,6 @@ class Simulated:
     driver: float = math.inf
     """Images a second whose shards the driver could hand from operator to operator at most; the more workers
     there are, the less it is."""
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    operator: int
-    device: Device
-    shard: int | None = None
-    """None while it starts or waits."""
-    since: float = 0.0
 
 
 def simulate(
@@ -86,6 +69,7 @@ def simulate(
 
     Raises:
         ValueError: the pools do not fit, or there is nothing to do.
+        NeverDone: workers fail before they have done anything.
     """
     if images < 1:
         raise ValueError("there are no images")
@@ -97,8 +81,16 @@ def simulate(
     cores = cluster.nodes * _cores(cluster, machine) / spent if spent else math.inf
     handed = machine.driving * len(pools)
     driver = shard_size / handed if handed else math.inf
-    worked = max(run.seconds, images / min(cores, driver))
-    return replace(run, seconds=worked + machine.stop, cores=cores, driver=driver)
+    worked = max(run.seconds, machine.start + images / min(cores, driver))
+    more = worked / max(run.seconds, _SOME)
+    return replace(
+        run,
+        seconds=worked + machine.stop,
+        busy=tuple(share / more for share in run.busy),
+        failures=round(run.failures * more),
+        cores=cores,
+        driver=driver,
+    )
 
 
 def _cores(cluster: Cluster, machine: Machine) -> float:
@@ -113,12 +105,17 @@ def _gone_on(images: int, most: int, whole: Callable[[int], Simulated]) -> Simul
     # Beginning and end are in both; what is between them goes on as it did.
     less, more = whole(most), whole(2 * most)
     times = (images - 2 * most) / most
-    return Simulated(
-        more.seconds + times * (more.seconds - less.seconds),
-        more.first,
-        more.busy,
-        more.failures + round(times * (more.failures - less.failures)),
+
+    def whole_of(first: float, both: float) -> float:
+        return both + times * (both - first)
+
+    seconds = whole_of(less.seconds, more.seconds)
+    spent = (
+        whole_of(first * less.seconds, both * more.seconds)
+        for first, both in zip(less.busy, more.busy, strict=True)
     )
+    failures = round(whole_of(less.failures, more.failures))
+    return Simulated(seconds, more.first, tuple(each / seconds for each in spent), failures)
 
 
 def _whole(
@@ -134,109 +131,15 @@ def _whole(
     if places is None:
         raise ValueError("the pools do not fit on the cluster")
     start = machine.start
-    run = _Run(pools, images, shard_size, machine.handling, failures, seed)
+    run = Run(pools, images, shard_size, machine.handling, failures, seed)
     devices: dict[Seat, Device] = {}
     for operator, some in enumerate(places):
         for seat in some:
-            device = Device(_cores(cluster, machine), machine.crowded) if seat.gpu is None else Device(1.0)
-            run.load(_Worker(operator, devices.setdefault(seat, device)), start)
+            if seat not in devices:
+                cores = Device(_cores(cluster, machine), machine.crowded)
+                devices[seat] = cores if seat.gpu is None else Device(1.0, of_cores=False)
+            run.load(Worker(operator, devices[seat]), start)
     now = run.until_done()
-    busy = [spent / (pool.workers * (now - start)) for spent, pool in zip(run.busy, pools, strict=True)]
+    worked = max(now - start, _SOME)
+    busy = [spent / (pool.workers * worked) for spent, pool in zip(run.busy, pools, strict=True)]
     return Simulated(now, run.first, tuple(busy), run.failures)
-
-
-class _Run:
-    """What waits where, and what happens next."""
-
-    def __init__(
-        self,
-        pools: Sequence[Pool],
-        images: int,
-        shard_size: int,
-        handling: float,
-        failures: float,
-        seed: int,
-    ) -> None:
-        self.first, self.failures, self.busy = math.inf, 0, [0.0] * len(pools)
-        self._pools, self._size, self._rate = pools, shard_size, failures / 3600
-        self._handling = handling
-        self._shards = math.ceil(images / shard_size)
-        self._last = images - (self._shards - 1) * shard_size
-        self._chance, self._done = random.Random(seed), 0
-        self._waiting: list[deque[int]] = [deque() for _ in pools]
-        self._waiting[0].extend(range(self._shards))
-        self._idle: list[deque[_Worker]] = [deque() for _ in pools]
-        self._events: list[tuple[float, int, Callable[[float], None]]] = []
-        self._number = count()
-
-    def until_done(self) -> float:
-        """The time at which the last shard is there."""
-        now = 0.0
-        while self._done < self._shards:
-            now, _, happens = heapq.heappop(self._events)
-            happens(now)
-        return now
-
-    def load(self, worker: _Worker, now: float) -> None:
-        """A process begins."""
-        worker.shard = None
-        if self._rate:
-            self._at(now + self._chance.expovariate(self._rate), partial(self._died, worker))
-        self._work(worker, self._pools[worker.operator].cost.load, now)
-
-    def _done_on(self, device: Device, version: int, now: float) -> None:
-        if version != device.version:
-            return
-        finished, event = device.finish(now)
-        self._schedule(device, event)
-        for worker in finished:
-            self._ended(worker, now)
-
-    def _ended(self, worker: _Worker, now: float) -> None:
-        operator, shard = worker.operator, worker.shard
-        self._idle[operator].append(worker)
-        if shard is not None:
-            self.busy[operator] += now - worker.since
-            worker.shard = None
-            self._pass_on(shard, operator + 1, now)
-        self._offer(operator, now)
-
-    def _died(self, worker: _Worker, now: float) -> None:
-        operator = worker.operator
-        if worker.shard is not None:
-            self.busy[operator] += now - worker.since
-            self._waiting[operator].appendleft(worker.shard)
-        elif worker in self._idle[operator]:
-            self._idle[operator].remove(worker)
-        self.failures += 1
-        self._schedule(worker.device, worker.device.drop(worker, now))
-        self.load(worker, now)
-        self._offer(operator, now)
-
-    def _pass_on(self, shard: int, operator: int, now: float) -> None:
-        if operator < len(self._pools):
-            self._waiting[operator].append(shard)
-            self._offer(operator, now)
-        else:
-            self._done += 1
-            self.first = min(self.first, now)
-
-    def _offer(self, operator: int, now: float) -> None:
-        while self._waiting[operator] and self._idle[operator]:
-            worker = self._idle[operator].popleft()
-            worker.shard, worker.since = self._waiting[operator].popleft(), now
-            size = self._last if worker.shard == self._shards - 1 else self._size
-            self._work(worker, self._pools[operator].cost.seconds * size + self._handling, now)
-
-    def _work(self, worker: _Worker, seconds: float, now: float) -> None:
-        # Which GPU kernels go first is not decided by Unix priorities.
-        weight = 1.0 if self._pools[worker.operator].holding.gpus else _NICER_BY**worker.operator
-        self._schedule(worker.device, worker.device.add(worker, seconds, weight, now))
-
-    def _schedule(self, device: Device, event: tuple[float, int] | None) -> None:
-        if event is not None:
-            self._at(event[0], partial(self._done_on, device, event[1]))
-
-    def _at(self, time: float, happens: Callable[[float], None]) -> None:
-        # Of what happens at the same time, what was known first.
-        heapq.heappush(self._events, (time, next(self._number), happens))

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import random
 from collections import Counter
 
 import pytest
@@ -20,21 +21,23 @@ def held(cluster, wanted, places):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_node_and_no_gpu_holds_more_than_it_has(seed):
-    import random
-
     rng = random.Random(seed)
+    while (found := seats(*(drawn := _drawn(rng)))) is None:
+        pass
+    cluster, wanted = drawn
+    cpus, gpus = held(cluster, wanted, found)
+    assert max(cpus.values()) <= cluster.cpus + 1e-6
+    assert max(gpus.values(), default=0) <= 1 + 1e-6
+    assert all(0 <= gpu < cluster.gpus for _, gpu in gpus)
+
+
+def _drawn(rng):
     cluster = Cluster(rng.randint(1, 6), rng.randint(2, 16), rng.randint(0, 4))
     wanted = [
         (Holding(rng.choice([0.4, 0.5, 1, 2]), rng.choice([0, 0, 0.25, 0.5, 1, 2])), rng.randint(1, 6))
         for _ in range(3)
     ]
-    places = seats(cluster, wanted)
-    if places is None:
-        return
-    cpus, gpus = held(cluster, wanted, places)
-    assert max(cpus.values()) <= cluster.cpus + 1e-6
-    assert max(gpus.values(), default=0) <= 1 + 1e-6
-    assert all(0 <= gpu < cluster.gpus for _, gpu in gpus)
+    return cluster, wanted
 
 
 @pytest.mark.parametrize(
@@ -68,5 +71,14 @@ def test_workers_without_a_gpu_are_spread_as_ray_does():
     assert max(cpus.values()) - min(cpus.values()) <= 0.8 + 1e-6
     # 6 of 64: half of a node is enough for them.
     assert {seat.node for seat in seats(cluster, [(Holding(1, 0), 6)])[0]} == {0}
-    # What does not fit so fits more closely: a whole node has to be left for the last.
-    assert seats(Cluster(2, 4, 0), [(Holding(4, 0), 1), (Holding(1, 0), 4)]) is not None
+
+
+def test_nobody_is_moved_for_those_who_come_later():
+    small, large = (Holding(1, 0.3), 2), (Holding(1, 0.7), 2)
+    read, whole = (Holding(1, 0), 1), (Holding(1, 1.0), 1)
+    # Of three GPUs the shares of 0.3 take part of one, which those of 0.7 no longer fit on.
+    assert seats(Cluster(1, 16, 3), [read, small, large, whole]) is None
+    assert seats(Cluster(1, 16, 3), [read, whole, large, small]) is not None
+    # Readers are tasks and come last, so a whole node has to be left for one that wants it.
+    assert seats(Cluster(2, 4, 0), [(Holding(4, 0), 1), (Holding(1, 0), 4)]) is None
+    assert seats(Cluster(2, 4, 0), [(Holding(1, 0), 4), (Holding(4, 0), 1)]) is not None

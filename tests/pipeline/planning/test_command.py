@@ -136,6 +136,13 @@ def test_larger_shards_hold_more_memory(probed):
     assert min(grown) > 2**20
 
 
+def test_batches_that_were_not_filled_are_told_in_every_bill(probed):
+    line = "in batches of 8 at most, not of 100: a worker takes more memory than told"
+    assert any(line in each for each in bill(asked(measured=probed[1])).lines())
+    whole = bill(asked(["shard_size=8"], measured=probed[1])).lines()
+    assert not any("in batches of" in each for each in whole)
+
+
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(scenes, tmp_path):
     told = []
     for path in (tmp_path / "nowhere" / "probe.json", tmp_path):
@@ -169,6 +176,7 @@ def asked(overrides=(), **given):
         ([], {"cpus": 1}, "hold 2 CPUs"),
         ([], {"cpus": 9, "nodes": 2}, "are not 2 equal nodes"),
         ([], {"cpus": 1024}, "how many machines are 1024 CPUs"),
+        ([], {"cpus": 1024, "gpus": 8}, "how many machines are 1024 CPUs"),
         (["stages.caption.resources.workers=3"], {"as_configured": True}, r"hold 3\.6 CPUs"),
         (["stages.detect.resources={workers: 1, cpus: 0.1}"], {}, "another chain"),
         (["stages.caption.batch_size=8"], {}, "other settings of caption were measured"),

@@ -6,6 +6,7 @@ import pytest
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.machine import Machine
 from pipeline.planning.pools import sized
+from pipeline.planning.simulated_run import NeverDone
 from pipeline.planning.simulation import simulate
 from tests.pipeline.planning.pools import pool
 
@@ -62,6 +63,9 @@ def test_failures_cost_time_and_no_shard(seed):
     failing = simulate(pools, ROOMY, 100_000, 1000, failures=4.0, seed=seed)
     assert failing.failures > 0
     assert failing.seconds > whole.seconds
+    # None of the shards is lost: every operator has done all of its work.
+    for share, each in zip(failing.busy, pools, strict=True):
+        assert share * each.workers * failing.seconds >= 100_000 * each.cost.seconds
     # Whatever fails, no more than all that was done twice and every start again.
     assert failing.seconds < whole.seconds + failing.failures * (100 + 20)
 
@@ -165,3 +169,31 @@ def test_one_driver_hands_on_the_shards_of_a_cluster_of_any_size(nodes):
     cores = 16 * nodes / 0.02
     assert 20_000_000 / small.seconds == pytest.approx(min(small.driver, cores), rel=0.01)
     assert 20_000_000 / large.seconds == pytest.approx(cores, rel=0.1)
+
+
+def test_what_a_driver_holds_up_is_not_busy_and_fails_as_long_as_it_lasts():
+    pools = [pool("a", 0.01, workers=4), pool("b", 0.01, workers=4)]
+    free, held = (
+        simulate(pools, ROOMY, 2_000_000, 100, Machine(start=20, driving=driving), failures=2.0)
+        for driving in (0.0, 0.5)
+    )
+    assert held.seconds == pytest.approx(20 + 2_000_000 / 100)
+    times = held.seconds / free.seconds
+    assert held.busy == pytest.approx([share / times for share in free.busy], rel=0.01)
+    assert held.failures == pytest.approx(times * free.failures, rel=0.01)
+    assert held.failures == pytest.approx(8 * 2 * held.seconds / 3600, rel=0.3)
+
+
+def test_who_waits_for_a_store_leaves_the_cores_to_others():
+    waiting, computing = (pool("read", 0.2, workers=16, cpus=0.05, cpu_seconds=used) for used in (0.002, 0.2))
+    others = pool("segment", 0.05, workers=2, cpus=0.5)
+    fast, slow = (simulate([some, others], Cluster(1, 2, 0), 10_000, 100) for some in (waiting, computing))
+    # What the others take and the little that reading takes; all of both where reading keeps cores busy.
+    assert fast.seconds == pytest.approx(10_000 * 0.052 / 2, rel=0.1)
+    assert slow.seconds == pytest.approx(10_000 * 0.25 / 2, rel=0.1)
+
+
+def test_a_run_that_would_not_end_ends():
+    pools = [pool("a", 0.02, workers=40, cpus=0.02, load=20), pool("b", 0.02, workers=40, cpus=0.02, load=20)]
+    with pytest.raises(NeverDone, match="workers failed"):
+        simulate(pools, Cluster(1, 2, 0), 20_000, 100, failures=60.0)
