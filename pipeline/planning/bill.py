@@ -29,7 +29,7 @@ class Bill:
     images: int
     shard_size: int
     batch: int
-    """The most images that a stage has in a batch."""
+    """The most images that a stage has in a batch, of such shards."""
     price: float | None
     """Of an hour of a GPU, or of a CPU where there are no GPUs."""
     failures: float
@@ -104,7 +104,7 @@ class Bill:
 
     def _unfilled(self) -> list[str]:
         """What was measured of batches that were not full."""
-        if self.measured.shard >= min(self.batch, self.shard_size):
+        if self.measured.shard >= self.batch:
             return []
         return [
             f"             in batches of {self.measured.shard} at most, not of {self.batch}: a worker takes "

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pipeline.operators import operators
 from pipeline.planning.bill import Bill
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.measured import Measured, check_writable, read_measured, write_measured
-from pipeline.planning.pools import Pool, check_fits, pools_of, sized
+from pipeline.planning.pools import check_fits, pools_of, sized
 from pipeline.planning.probe import largest_batch, probe
 from pipeline.planning.sample import Sample
 from pipeline.planning.simulated_run import NeverDone
@@ -26,9 +26,6 @@ from pipeline.wording import counted
 
 _GPUS_A_NODE = 8
 _CORES_A_NODE = 256
-_LIVES = 3.0
-"""Of a worker on average, that a shard may take with all that is loaded for it: of e**3 workers one gets to
-its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +79,23 @@ def bill(
     if not request.as_configured:
         pools = tuned(sized(pools, held), held, images, config.shard_size, found.machine)
     check_fits(pools, held, found.gpu_total)
-    _check_failures(pools, config.shard_size, request.failures)
     try:
         run = simulate(pools, cluster, images, config.shard_size, found.machine, request.failures)
     except NeverDone as error:
         raise UserError(
             f"--failures {request.failures:g}: {error}; lower shard_size, or --failures"
         ) from error
-    return Bill(found, pools, cluster, run, images, config.shard_size, batch, request.price, request.failures)
+    return Bill(
+        found,
+        pools,
+        cluster,
+        run,
+        images,
+        config.shard_size,
+        min(batch, config.shard_size),
+        request.price,
+        request.failures,
+    )
 
 
 def _check_numbers(request: BillRequest) -> None:
@@ -97,17 +103,6 @@ def _check_numbers(request: BillRequest) -> None:
         given = getattr(request, name)
         if given is not None and not math.isfinite(given):
             raise UserError(f"--{name} {given}: give a number")
-
-
-def _check_failures(pools: Sequence[Pool], shard_size: int, failures: float) -> None:
-    """A run whose workers fail before they have done anything does not end, nor does its simulation."""
-    for pool in pools:
-        seconds = pool.cost.load + pool.cost.seconds * shard_size / pool.share
-        if seconds * failures / 3600 > _LIVES:
-            raise UserError(
-                f"--failures {failures:g}: a worker of {pool.cost.name} takes {seconds:,.0f} s to start "
-                f"and do a shard, and fails every {3600 / failures:,.0f} s; lower shard_size, or --failures"
-            )
 
 
 def _cluster(request: BillRequest) -> Cluster:

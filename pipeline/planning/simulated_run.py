@@ -28,8 +28,9 @@ _NICER_BY = 1.25**5
 
 _WAITS = 0.05
 """Of an operator's time what it waits counts from here on: less is noise."""
-_FAILURES, _BEFORE_ANY = 100, 10_000
-"""For each shard and operator, and before any is done, beyond which a run would hardly end."""
+_FAILURES = 20
+"""That cost something, of each worker at first and then for each shard and operator, beyond which a run would
+hardly end: a worker that fails three times in the time of a shard gets there."""
 
 
 class NeverDone(ValueError):
@@ -62,6 +63,7 @@ class Run:
         seed: int,
     ) -> None:
         self.first, self.failures, self.busy = math.inf, 0, [0.0] * len(pools)
+        self._lost, self._workers = 0, sum(pool.workers for pool in pools)
         self._pools, self._size, self._rate = pools, shard_size, failures / 3600
         self._handling = handling
         self._shards = math.ceil(images / shard_size)
@@ -79,7 +81,7 @@ class Run:
         while self._done < self._shards:
             now, _, happens = heapq.heappop(self._events)
             happens(now)
-            if self.failures > _FAILURES * len(self._pools) * self._done + _BEFORE_ANY:
+            if self._lost > _FAILURES * (self._workers + len(self._pools) * self._done):
                 raise NeverDone(
                     f"{self.failures} workers failed in {now:.0f} s, and {self._done} shards are done"
                 )
@@ -118,8 +120,10 @@ class Run:
         if worker.shard is not None:
             self.busy[operator] += now - worker.since
             self._waiting[operator].appendleft(worker.shard)
-        elif worker in self._idle[operator]:
+        if worker in self._idle[operator]:
             self._idle[operator].remove(worker)
+        else:
+            self._lost += 1
         self.failures += 1
         self._schedule(worker.device, worker.device.drop(worker, now))
         self.load(worker, now)

@@ -46,7 +46,7 @@ def test_a_probe_measures_every_operator(probed):
     assert found["images"] == 8
     assert found["output"] > 1000
     assert found["machine"]["start"] > 0
-    assert 0 < found["machine"]["driving"] < found["machine"]["handling"]
+    assert 0 < found["machine"]["driving"] < 1
     assert found["machine"]["crowded"] >= 1
     for each in found["operators"]:
         assert each["cpu_seconds"] > 0
@@ -191,7 +191,7 @@ def asked(overrides=(), **given):
         ([], {"price": float("inf")}, "--price inf: give a number"),
         ([], {"failures": float("nan")}, "--failures nan: give a number"),
         ([], {"limit": 3}, "give --images alone"),
-        ([], {"failures": 3600.0, "cpus": 16}, r"fails every 1 s; lower shard_size, or --failures"),
+        ([], {"failures": 3600.0, "cpus": 16}, r"workers failed in .* lower shard_size, or --failures"),
         (["stages.segment.resources.workers=3"], FULL_BUT_FOR_ONE, r"hold 3\.6 CPUs .* has 3"),
     ],
 )
